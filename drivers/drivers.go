@@ -1,0 +1,129 @@
+// Package drivers holds the vocabulary of everything that is measured: signals and their kinds, readings and their
+// quality, devices, and the contract of a driver.
+//
+// A driver speaks one protocol on one endpoint (a serial bus, a Modbus TCP host, a broker). It knows which devices are
+// behind the endpoint and turns what they say into readings. Protocols are a table in cmd/embergate/drivers.go: to add
+// one takes a package below this one and a line there.
+package drivers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"embergate/drivers/conf"
+)
+
+// Quality tells how far a reading can be trusted. The zero value is Bad: what nobody has measured is not known.
+type Quality uint8
+
+// The qualities of a reading.
+const (
+	Bad       Quality = iota // no value; Reason says why
+	Uncertain                // a value, with a doubt; Reason says which
+	Good
+)
+
+// String is the word of the contract: bad, uncertain, good.
+func (q Quality) String() string { return [...]string{"bad", "uncertain", "good"}[min(q, Good)] }
+
+// Reason tells why a reading is not good.
+type Reason string
+
+// The reasons of the contract.
+const (
+	Timeout     Reason = "timeout"      // no answer in time
+	CRC         Reason = "crc"          // a frame was damaged on the wire
+	Exception   Reason = "exception"    // the device refused
+	Offline     Reason = "offline"      // the endpoint or the device is not connected
+	Stale       Reason = "stale"        // nothing new for longer than the signal's stale time
+	Sentinel    Reason = "sentinel"     // the device says that it has no value (na)
+	Range       Reason = "range"        // outside the plausible range
+	Decode      Reason = "decode"       // the bytes do not mean what the signal says
+	DeviceFault Reason = "device_fault" // the device reports a fault of its own
+	Disabled    Reason = "disabled"     // taken out of service by a person
+)
+
+// Reasons are all reasons.
+var Reasons = []Reason{Timeout, CRC, Exception, Offline, Stale, Sentinel, Range, Decode, DeviceFault, Disabled}
+
+// Reading is the value of one signal at one time, with its quality.
+type Reading struct {
+	Signal   string    // device.signal
+	Time     time.Time // when the reply or message arrived, with Go's monotonic part; or the payload's own time
+	Value    float64   // in the unit of the signal's kind; 0 where Quality is Bad
+	Quality  Quality
+	Reason   Reason // "" where Quality is Good
+	Detail   string // what the device or the wire said, in English, for the installer: exception 2: illegal data address
+	Raw      []byte // the bytes the value was made of, as on the wire; may be nil
+	Retained bool   // an MQTT retained message: it restores state, and raises nothing new
+}
+
+// Driver reads the devices of one endpoint.
+type Driver interface {
+	// Devices are the devices behind the endpoint with their signals, as configured. It may be called at any time.
+	Devices() []Device
+
+	// Run connects, reads until ctx ends, and hands every batch of readings to emit; it returns nil when ctx ended.
+	//
+	// A lost endpoint (no connection, adapter unplugged, broker gone) ends Run with an error; the caller restarts it with
+	// back-off. A device that fails is no error: its signals are emitted as Bad with the reason. As soon as the endpoint
+	// is connected, Run emits LinkUp. Run is called again only after it returned; it cleans up before it returns.
+	//
+	// emit returns when the gateway holds the readings; it may be called from any goroutine that Run started, and keeps
+	// the slice. A batch is what one poll of one device, or one message, gave.
+	Run(ctx context.Context, emit func([]Reading)) error
+}
+
+// Writer is a driver that can set outputs. Write returns when the device confirmed the value, or an error that says why
+// not. It is safe to call while Run runs, and fails at once while it does not.
+type Writer interface {
+	Write(ctx context.Context, signal string, value float64) error
+}
+
+// Protocol checks one endpoint of a configuration and makes its driver. It reports every mistake at its place through
+// the sections of the endpoint, and touches neither wire nor disk. A driver with reported mistakes is never run.
+type Protocol func(Endpoint) Driver
+
+// Endpoint is what a protocol is given: one wire or connection of the configuration.
+type Endpoint struct {
+	ID       string
+	Settings conf.Section   // the protocol's own keys: endpoints[0].modbus
+	Devices  []conf.Section // the devices below it; read each with Endpoint.Device
+	Profiles Profiles
+	Log      *slog.Logger
+	Monitor  Monitor
+}
+
+// Monitor is told what a driver sees besides readings; all methods return at once.
+type Monitor interface {
+	// Polled: one poll of one device took so long, from its first request to its last reply.
+	Polled(took time.Duration)
+	// Overrun: a device was not read in its period, because the wire was busy.
+	Overrun(device string)
+	// Busy is the share of time, 0 to 1, that the wire was in use lately.
+	Busy(ratio float64)
+	// Malformed: a frame or payload gave no reading; device may be "" where none could be told.
+	Malformed(device string, reason Reason, detail string)
+}
+
+// LinkUp is the batch that says that an endpoint is connected.
+func LinkUp(endpoint string, now time.Time) []Reading {
+	return []Reading{{Signal: endpoint + "." + LinkSignal, Time: now, Value: 1, Quality: Good}}
+}
+
+// Signals that the gateway itself keeps: LinkSignal of each endpoint is 1 while it is connected, OnlineSignal of each
+// device is 1 while it answers. A device's own signals may not use these names.
+const (
+	LinkSignal   = "link"
+	OnlineSignal = "online"
+)
+
+// Discard is a Monitor that nobody looks at.
+type Discard struct{}
+
+// Polled, Overrun, Busy and Malformed do nothing.
+func (Discard) Polled(time.Duration)             {}
+func (Discard) Overrun(string)                   {}
+func (Discard) Busy(float64)                     {}
+func (Discard) Malformed(string, Reason, string) {}

@@ -1,0 +1,68 @@
+// Package rules is the language in which a home says what is wrong: conditions over signals in CEL, compiled and
+// type-checked at load, evaluated in three values. It has no I/O and no clock: it is told the time.
+package rules
+
+import (
+	"time"
+
+	"embergate/drivers"
+)
+
+// Value is the outcome of a condition. The zero value is Unknown: a condition that could not be decided neither raises
+// nor clears.
+type Value uint8
+
+// The outcomes of a condition.
+const (
+	Unknown Value = iota
+	False
+	True
+)
+
+// String is unknown, false or true.
+func (v Value) String() string { return [...]string{"unknown", "false", "true"}[min(v, True)] }
+
+// Level is how much an alarm matters to the people on duty.
+type Level string
+
+// The levels of the contract, most urgent first.
+const (
+	LevelAlarm    Level = "alarm"
+	LevelPrealarm Level = "prealarm"
+	LevelFault    Level = "fault"
+	LevelNotice   Level = "notice"
+)
+
+// Levels are all levels, most urgent first.
+var Levels = []Level{LevelAlarm, LevelPrealarm, LevelFault, LevelNotice}
+
+// Class is the class of an alarm; it orders alarms before anything else.
+type Class string
+
+// Classes are all classes of alarms in their order, fire before everything (GB 26875.1-2011, 4.1.2.3).
+var Classes = []Class{"fire", "gas", "electrical", "water", "supervisory", "fault", "notice"}
+
+// Output is what a rule writes when its alarm is raised.
+type Output struct {
+	Write string        `yaml:"write"` // device.signal, which must be writable
+	Value float64       `yaml:"value"`
+	MaxOn time.Duration `yaml:"max_on"` // the output goes back by itself after so long; 0 is never
+}
+
+// Rule is one rule as written, in a pack or in the configuration. Exactly one of Signal, Each and Zone is its scope.
+type Rule struct {
+	ID      string        `yaml:"id"`
+	Name    drivers.Name  `yaml:"name"`
+	Class   Class         `yaml:"class"`
+	Level   Level         `yaml:"level"`
+	Signal  string        `yaml:"signal"` // one signal
+	Each    string        `yaml:"each"`   // CEL over kind, device, zone, class: one alarm a signal
+	Zone    string        `yaml:"zone"`   // each, or a zone's id: one alarm a zone
+	When    string        `yaml:"when"`   // CEL; True raises, False clears, Unknown does neither
+	Until   string        `yaml:"until"`  // CEL; where given, only True clears
+	For     time.Duration `yaml:"for"`    // on-delay
+	Hold    time.Duration `yaml:"hold"`   // off-delay
+	Latch   bool          `yaml:"latch"`  // stays until a person resets it
+	Outputs []Output      `yaml:"outputs"`
+	Message drivers.Name  `yaml:"message"` // with {zone} {device} {signal} {value} {unit} {name}
+}
