@@ -31,6 +31,7 @@ type Signal struct {
 	Range    []float64      `yaml:"range"` // plausible values, [least, greatest]; outside is Bad
 	Deadband float64        `yaml:"deadband"`
 	Writable bool           `yaml:"writable"`
+	Optional bool           `yaml:"optional"` // not every unit of the model has it: silent until first seen
 }
 
 // Of is the table entry of the signal's kind.
