@@ -82,6 +82,7 @@ func OS() Environment { return Environment{os.LookupEnv, os.ReadFile} }
 // document is what all sections of one file share.
 type document struct {
 	name     string
+	lines    []string
 	env      Environment
 	problems Problems
 }
@@ -98,11 +99,7 @@ type Section struct {
 
 // Parse reads the YAML of the named file. What is not YAML at all is a problem of the returned section too.
 func Parse(name string, data []byte, env Environment) Section {
-	s := Section{doc: &document{name: name, env: env}, line: 1, col: 1}
-	if len(strings.TrimSpace(string(data))) == 0 {
-		s.Problem("the file is empty")
-		return s
-	}
+	s := Section{doc: &document{name: name, lines: strings.Split(string(data), "\n"), env: env}, line: 1, col: 1}
 	var root yaml.Node
 	if err := yaml.Load(data, &root); err != nil {
 		s.syntax(err)
@@ -138,6 +135,10 @@ func (s Section) syntax(err error) {
 		at := s
 		at.line, at.col = max(one.Mark.Line, 1), max(one.Mark.Column, 1)
 		at.Problem("not valid YAML: %s", one.Message)
+		return
+	}
+	if strings.Contains(err.Error(), "no documents") { // yaml has no type for it
+		s.Problem("the file is empty")
 		return
 	}
 	s.Problem("not valid YAML: %s", err.Error())
@@ -242,8 +243,7 @@ func (s Section) Value() string {
 	return s.node.Value
 }
 
-// Within is the section moved by an offset of characters into its scalar: the place of a mistake inside an expression.
-// It moves only where the scalar stands on one line.
+// Within is the place inside a scalar, such as an expression, at its one-based line and zero-based column.
 func (s Section) Within(line, column int) Section {
 	if s.node == nil || s.node.Kind != yaml.ScalarNode {
 		return s
@@ -251,7 +251,10 @@ func (s Section) Within(line, column int) Section {
 	switch s.node.Style {
 	case yaml.LiteralStyle, yaml.FoldedStyle:
 		s.line += line // the text starts on the line after its mark
-		s.col = 1 + column
+		if s.line <= len(s.doc.lines) {
+			text := s.doc.lines[s.line-1]
+			s.col = 1 + len(text) - len(strings.TrimLeft(text, " ")) + column
+		}
 		return s
 	case yaml.DoubleQuotedStyle, yaml.SingleQuotedStyle:
 		column++

@@ -80,11 +80,13 @@ func (s Section) Decode(into ...any) {
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(s.node.Content); i += 2 {
 		key := s.node.Content[i]
+		child := s.value(key, s.node.Content[i+1])
 		if seen[key.Value] {
-			continue // yaml reports it
+			child.line, child.col = key.Line, key.Column
+			child.Problem("the key is there twice")
+			continue
 		}
 		seen[key.Value] = true
-		child := s.value(key, s.node.Content[i+1])
 		if field, ok := fields[key.Value]; ok {
 			child.into(field)
 			continue

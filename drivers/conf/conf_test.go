@@ -1,0 +1,163 @@
+package conf_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"embergate/drivers/conf"
+	"embergate/drivers/i18n"
+)
+
+// home is a configuration with every sort of field that Decode knows.
+type home struct {
+	ID      string         `yaml:"id"`
+	Count   uint8          `yaml:"count"`
+	Delta   int16          `yaml:"delta"`
+	Share   float64        `yaml:"share"`
+	On      bool           `yaml:"on"`
+	Timeout time.Duration  `yaml:"timeout"`
+	Key     conf.Secret    `yaml:"key"`
+	Data    conf.Path      `yaml:"data"`
+	Flags   map[int]string `yaml:"flags"`
+	NA      []float64      `yaml:"na"`
+	Raw     conf.Section   `yaml:"raw"`
+	Inner   *struct {
+		Baud int `yaml:"baud"`
+	} `yaml:"inner"`
+}
+
+var world = conf.Environment{
+	Variable: func(name string) (string, bool) { return map[string]string{"KEY": "hunter2"}[name], name == "KEY" },
+	ReadFile: func(path string) ([]byte, error) {
+		if path == "/etc/home/secrets/key" {
+			return []byte("from-file\n"), nil
+		}
+		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	},
+}
+
+func decode(text string) (home, conf.Section) {
+	h := home{Timeout: time.Second}
+	s := conf.Parse("/etc/home/home.yaml", []byte(text), world)
+	s.Decode(&h)
+	return h, s
+}
+
+func TestDecodeReadsEverySortOfField(t *testing.T) {
+	h, s := decode(`
+id: 0071
+count: 0x10
+delta: -3
+share: 0xFFFF
+on: true
+key_file: secrets/key
+data: ./data
+flags: {0: fault, 15: alarm}
+na: [0x8000, 3.5]
+raw: {anything: goes}
+inner: {baud: 9600}
+`)
+	if p := s.Problems(); p != nil {
+		t.Fatal(p)
+	}
+	got := fmt.Sprintln(h.ID, h.Count, h.Delta, h.Share, h.On, h.Timeout, h.Key.Reveal(), h.Data, h.Flags, h.NA, h.Raw.Keys(), h.Inner.Baud)
+	want := "0071 16 -3 65535 true 1s from-file /etc/home/data map[0:fault 15:alarm] [32768 3.5] [anything] 9600\n"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// TestEveryMistakeAtItsPlace walks testdata/bad: each file is a configuration, its leading comments the problems wanted.
+func TestEveryMistakeAtItsPlace(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no files", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for line := range strings.Lines(string(data)) {
+				if w, ok := strings.CutPrefix(line, "# wants "); ok {
+					want = append(want, strings.TrimSpace(w))
+				}
+			}
+			var h home
+			s := conf.Parse("home.yaml", data, world)
+			s.Decode(&h)
+			if got := s.Problems().Error(); got != strings.Join(want, "\n") {
+				t.Errorf("got\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+func TestProblemsAreSaidInChinese(t *testing.T) {
+	_, s := decode("idd: x\n")
+	got := s.Problems().In(i18n.Chinese)
+	for _, want := range []string{"/etc/home/home.yaml:1:1: idd: ", "未知的键", "id"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q lacks %q", got, want)
+		}
+	}
+}
+
+func TestSecretShowsItselfToNobody(t *testing.T) {
+	h, s := decode("key: \"${KEY}\"\n")
+	if s.Problems() != nil || h.Key.Reveal() != "hunter2" {
+		t.Fatal(s.Problems(), h.Key.Reveal())
+	}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("config", "key", h.Key, "all", h)
+	shown := log.String() + fmt.Sprintf("%v %+v %#v %s %q", h.Key, h.Key, h.Key, h.Key, h.Key) + fmt.Sprintf("%v %+v", h, h)
+	if strings.Contains(shown, "hunter2") {
+		t.Errorf("the secret is shown: %s", shown)
+	}
+}
+
+func TestWithinPointsIntoAnExpression(t *testing.T) {
+	s := conf.Parse("f.yaml", []byte("a: 'x > y'\nb: x > y\nc: |\n  x >\n  y\n"), world)
+	for key, want := range map[string]string{"a": "f.yaml:1:9", "b": "f.yaml:2:8"} {
+		if got := s.At(key).Within(1, 4).Position(); got != want {
+			t.Errorf("%s: got %s, want %s", key, got, want)
+		}
+	}
+	if got := s.At("c").Within(2, 0).Position(); got != "f.yaml:5:3" {
+		t.Errorf("block: got %s", got)
+	}
+}
+
+func TestNearestName(t *testing.T) {
+	allowed := []string{"baud", "parity", "timeout"}
+	for got, want := range map[string]string{"buad": "baud", "time_out": "timeout", "bauds": "baud", "xyz": "", "": ""} {
+		if n := conf.Nearest(got, allowed); n != want {
+			t.Errorf("%q: got %q, want %q", got, n, want)
+		}
+	}
+}
+
+func TestLoadOfAMissingFileIsTheFilesError(t *testing.T) {
+	if _, err := conf.Load("/nowhere.yaml", world); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("id: x\ncount: 300\n")
+	f.Add("inner: &a {baud: *a}\n")
+	f.Add("flags: {x: 1}\nna: 3\nkey: ${NO}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, s := decode(text)
+		_ = s.Problems().In(i18n.Chinese)
+	})
+}
