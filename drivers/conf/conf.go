@@ -123,6 +123,10 @@ func Load(path string, env Environment) (Section, error) {
 }
 
 func (s Section) syntax(err error) {
+	if strings.Contains(err.Error(), "no documents") { // yaml has no type for it
+		s.Problem("the file is empty")
+		return
+	}
 	var all *yaml.LoadErrors
 	if errors.As(err, &all) {
 		for _, e := range all.Errors {
@@ -135,10 +139,6 @@ func (s Section) syntax(err error) {
 		at := s
 		at.line, at.col = max(one.Mark.Line, 1), max(one.Mark.Column, 1)
 		at.Problem("not valid YAML: %s", one.Message)
-		return
-	}
-	if strings.Contains(err.Error(), "no documents") { // yaml has no type for it
-		s.Problem("the file is empty")
 		return
 	}
 	s.Problem("not valid YAML: %s", err.Error())
