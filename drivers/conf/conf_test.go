@@ -102,6 +102,22 @@ func TestEveryMistakeAtItsPlace(t *testing.T) {
 	}
 }
 
+func TestOpenKeysAreThoseOfATable(t *testing.T) {
+	s := conf.Parse("home.yaml", []byte("id: x\nmodbus: {url: y}\nmodbsu: {}\n"), world)
+	protocols := map[string]conf.Section{"modbus": {}, "mqtt": {}}
+	var own struct {
+		ID string `yaml:"id"`
+	}
+	s.Decode(&own, protocols)
+	if !protocols["modbus"].Exists() || protocols["mqtt"].Exists() || protocols["modbus"].At("url").Value() != "y" {
+		t.Error(protocols)
+	}
+	want := "home.yaml:3:1: modbsu: unknown key; allowed: id, modbus, mqtt; did you mean modbus?"
+	if got := s.Problems().Error(); got != want {
+		t.Error(got)
+	}
+}
+
 func TestProblemsAreSaidInChinese(t *testing.T) {
 	_, s := decode("idd: x\n")
 	got := s.Problems().In(i18n.Chinese)

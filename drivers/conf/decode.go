@@ -64,7 +64,8 @@ var (
 // Decode reads a mapping into the given structs. A key goes to the field with that yaml tag; a key that no struct has is
 // a problem, as is a value that does not fit its field. Keys that are missing leave their fields as they are, so defaults
 // are set before. A field of type Secret named x is also read from the file named by x_file; fields of type Section are
-// given the raw section.
+// given the raw section. Where the keys are not known beforehand, a map[string]Section holds those allowed and is given
+// the sections of those found.
 func (s Section) Decode(into ...any) {
 	if s.node == nil {
 		return
@@ -75,7 +76,16 @@ func (s Section) Decode(into ...any) {
 	}
 	fields := map[string]reflect.Value{}
 	for _, target := range into {
-		collect(reflect.ValueOf(target).Elem(), fields)
+		open, ok := target.(map[string]Section)
+		if !ok {
+			collect(reflect.ValueOf(target).Elem(), fields)
+			continue
+		}
+		for name := range open {
+			section := s.At(name)
+			open[name] = section
+			fields[name] = reflect.ValueOf(&section).Elem()
+		}
 	}
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(s.node.Content); i += 2 {
