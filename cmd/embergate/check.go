@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+
+	"embergate/gateway"
+
+	"github.com/spf13/cobra"
+)
+
+func checkVerb() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "check -c FILE",
+		Short: "Reports every mistake of a configuration, each at its line; reaches nothing",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			g, root, lang, err := load(cmd, file, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			if err != nil {
+				return err
+			}
+			if problems := root.Problems(); problems != nil {
+				return invalid{errors.New(problems.In(lang))}
+			}
+			n := g.Size()
+			say(cmd.OutOrStdout(), lang, "%s is valid: %d endpoints, %d devices, %d signals, %d rules", file, n.Endpoints, n.Devices, n.Signals, n.Rules)
+			if missing := g.Unbuilt(); len(missing) > 0 {
+				say(cmd.OutOrStdout(), lang, "run would refuse it, because it needs:\n%s", lines(lang, missing))
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "the configuration")
+	return c
+}
