@@ -1,0 +1,63 @@
+// Package mqtt reads devices that publish to an MQTT broker: sensors behind Zigbee2MQTT, Shelly and Tasmota devices,
+// panels and plant controllers with JSON or bare values.
+//
+// One endpoint is one connection, MQTT 3.1.1, with a stable client identifier and a session that the broker keeps: what
+// is published at QoS 1 while the gateway is away arrives when it is back. A message is acknowledged after the gateway
+// holds its readings. Reconnecting is the caller's: a lost connection ends Run.
+//
+//	broker ── paho ── queue (bounded) ── Run: Decode, device state ── emit ── PUBACK
+//
+// The receiving side only ever puts into the queue, so a slow gateway stops neither keep-alive nor acknowledgements.
+package mqtt
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"embergate/drivers"
+)
+
+// New makes the protocol for one configuration.
+func New() drivers.Protocol {
+	return func(e drivers.Endpoint) drivers.Driver {
+		d := &driver{
+			endpoint: e.ID,
+			settings: readSettings(e),
+			log:      e.Log.With("endpoint", e.ID),
+			monitor:  e.Monitor,
+		}
+		for _, s := range e.Devices {
+			d.devices = append(d.devices, readDevice(e, s))
+		}
+		d.routes = newRoutes(d.devices)
+		return d
+	}
+}
+
+// driver is one endpoint: one broker and the devices that publish there. It outlives its connections, so what is known
+// of a device's life is not forgotten while the broker is away.
+type driver struct {
+	endpoint string
+	settings settings
+	devices  []*device
+	routes   routes
+	log      *slog.Logger
+	monitor  drivers.Monitor
+
+	malformed map[string]*sample // by device; Run's goroutine only
+	kicks     []time.Time        // when the broker closed the connection soon after it was made; Run's goroutine only
+
+	mu      sync.Mutex // guards what follows
+	live    *session   // nil while the endpoint is not connected
+	waiting []*waiter  // writes whose confirmation is awaited
+}
+
+// Devices are the devices behind the broker, as configured.
+func (d *driver) Devices() []drivers.Device {
+	all := make([]drivers.Device, len(d.devices))
+	for i, dev := range d.devices {
+		all[i] = dev.Device
+	}
+	return all
+}

@@ -1,0 +1,345 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"embergate/drivers"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+// session is one connection to the broker, from CONNECT to DISCONNECT or loss.
+type session struct {
+	d          *driver
+	client     paho.Client
+	queue      *queue
+	subscribed chan []string // the refused filters, once
+	ended      chan struct{} // setup has returned
+
+	once sync.Once
+	lost chan struct{} // closed when the session cannot go on
+	// cause and connected are written before lost and ended are closed, and read after.
+	cause     error
+	connected time.Time // zero where it never was
+}
+
+// Run connects, subscribes, and hands on what the devices publish, until ctx ends or the connection does.
+func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := d.newSession(ctx)
+	if err != nil {
+		cancel()
+		return fmt.Errorf("mqtt %s: %w", d.settings.broker, err)
+	}
+	defer s.close() // after a panic of emit too
+	defer cancel()
+	go s.setup(ctx)
+	err = s.loop(ctx, emit)
+	s.queue.close()
+	for s.process(emit) {
+	}
+	cancel()
+	<-s.ended
+	if err != nil {
+		return fmt.Errorf("mqtt %s: %w", d.settings.broker, d.explain(err, s.connected, time.Now()))
+	}
+	return nil
+}
+
+// newSession prepares a connection. Order is kept and the handler only enqueues: paho neither acknowledges nor reconnects
+// by itself, and never falls back to MQTT 3.1.
+func (d *driver) newSession(ctx context.Context) (*session, error) {
+	t, err := d.settings.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{d: d, queue: newQueue(), subscribed: make(chan []string, 1), ended: make(chan struct{}), lost: make(chan struct{})}
+	c := d.settings
+	o := paho.NewClientOptions().
+		AddBroker(c.broker.String()).
+		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
+		SetProtocolVersion(4).SetCleanSession(false).
+		SetAutoReconnect(false).SetConnectRetry(false).
+		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
+		SetOrderMatters(true).SetAutoAckDisabled(true).SetDefaultPublishHandler(s.receive).
+		SetWill(c.StatusTopic, "offline", 1, true).
+		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
+		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+			raw, err := c.dial(ctx, t, len(d.routes.filters))
+			if err != nil {
+				return nil, err
+			}
+			// Until CONNACK paho waits for the broker only. When the connection is made, ctx ends it in good order.
+			context.AfterFunc(ctx, func() {
+				select {
+				case <-s.ended:
+				default:
+					if !s.client.IsConnectionOpen() {
+						raw.Close()
+					}
+				}
+			})
+			return raw, nil
+		})
+	s.client = paho.NewClient(o)
+	return s, nil
+}
+
+// receive is called by paho for each message, in order, and may not wait: keep-alive comes through the same door.
+func (s *session) receive(_ paho.Client, m paho.Message) {
+	droppable := m.Qos() == 0 && !slices.ContainsFunc(s.d.routes.of(m.Topic()), func(r route) bool {
+		return r.availability || slices.ContainsFunc(r.device.Signals, func(sig drivers.Signal) bool { return sig.Of().Form != drivers.Number })
+	})
+	if !s.queue.put(message{Message: m, at: time.Now(), droppable: droppable}) {
+		s.fail(errFull)
+	}
+}
+
+var errFull = fmt.Errorf("more than %d messages or %d MiB wait for the gateway; unacknowledged ones come again", maxQueued, maxQueuedBytes>>20)
+
+// fail ends the session; the first cause counts.
+func (s *session) fail(err error) {
+	s.once.Do(func() {
+		s.cause = err
+		close(s.lost)
+	})
+}
+
+// setup connects, subscribes and tells the world that we are there; what arrives meanwhile is already being read.
+func (s *session) setup(ctx context.Context) {
+	defer close(s.ended)
+	c := s.d.settings
+	connect := s.client.Connect()
+	if !connect.WaitTimeout(connectTimeout + writeTimeout) {
+		s.fail(fmt.Errorf("connect: %w", errNoReply))
+		return
+	}
+	if err := connect.Error(); err != nil {
+		s.fail(fmt.Errorf("connect: %w", c.refusal(err)))
+		return
+	}
+	s.connected = time.Now()
+	refused, err := s.subscribe(ctx)
+	if err != nil {
+		s.fail(fmt.Errorf("subscribe: %w", err))
+		return
+	}
+	s.subscribed <- refused
+	if err := s.publish(ctx, c.StatusTopic, true, []byte("online")); err != nil {
+		s.fail(fmt.Errorf("publish %s: %w", c.StatusTopic, err))
+	}
+}
+
+// refusal says in plain words why the broker did not let us in.
+func (c settings) refusal(err error) error {
+	switch {
+	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		if c.Username == "" {
+			return fmt.Errorf("the broker wants a username and password: %w", err)
+		}
+		return fmt.Errorf("the broker refused user %q with this password: %w", c.Username, err)
+	case errors.Is(err, packets.ErrorRefusedIDRejected):
+		return fmt.Errorf("the broker refused the client identifier %q: %w", c.ClientID, err)
+	}
+	return err
+}
+
+// subscribe subscribes every filter once, and returns those that the broker refused. It is an error if no device can be
+// heard; otherwise one refused filter does not silence the devices of the others.
+func (s *session) subscribe(ctx context.Context) (refused []string, err error) {
+	filters := map[string]byte{}
+	for _, f := range s.d.routes.filters {
+		filters[f] = byte(s.d.settings.QoS)
+	}
+	if len(filters) == 0 {
+		return nil, nil
+	}
+	token := s.client.SubscribeMultiple(filters, nil)
+	if err := s.wait(ctx, token); err != nil {
+		return nil, err
+	}
+	granted := token.(*paho.SubscribeToken).Result()
+	for _, f := range s.d.routes.filters {
+		if code, ok := granted[f]; !ok || code > 2 { // MQTT 3.1.1, 3.9.3: 0x80 is failure
+			refused = append(refused, f)
+		}
+	}
+	for _, dev := range s.d.devices {
+		if dev.refused(refused) == "" {
+			return refused, nil
+		}
+	}
+	return nil, fmt.Errorf("the broker refused %s; see its access list for user %q", strings.Join(refused, ", "), s.d.settings.Username)
+}
+
+// publish sends at QoS 1 and waits for the acknowledgement.
+func (s *session) publish(ctx context.Context, topic string, retained bool, payload []byte) error {
+	return s.wait(ctx, s.client.Publish(topic, 1, retained, payload))
+}
+
+var errNoReply = errors.New("the broker does not answer")
+
+// wait waits for the broker's answer.
+func (s *session) wait(ctx context.Context, token paho.Token) error {
+	timeout := time.NewTimer(replyTimeout)
+	defer timeout.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-s.lost:
+		return s.cause
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout.C:
+		return errNoReply
+	}
+}
+
+// loop is the session's one place where readings are made and told.
+func (s *session) loop(ctx context.Context, emit func([]drivers.Reading)) error {
+	var expiry <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.lost:
+			if ctx.Err() != nil {
+				return nil // our own end is no loss
+			}
+			return s.cause
+		case refused := <-s.subscribed:
+			s.up(refused, emit)
+			if slices.ContainsFunc(s.d.devices, func(dev *device) bool { return dev.expire > 0 }) {
+				ticker := time.NewTicker(time.Second)
+				defer ticker.Stop()
+				expiry = ticker.C
+			}
+		case <-s.queue.ready:
+			s.process(emit)
+		case now := <-expiry:
+			for _, dev := range s.d.devices {
+				tell(emit, dev.expireAt(now))
+			}
+		}
+	}
+}
+
+// up tells that the endpoint is connected, and of the devices that it cannot hear.
+func (s *session) up(refused []string, emit func([]drivers.Reading)) {
+	now := time.Now()
+	s.d.setLive(s)
+	emit(drivers.LinkUp(s.d.endpoint, now))
+	for _, f := range refused {
+		s.d.log.Error("subscription refused", "filter", f, "user", s.d.settings.Username)
+	}
+	for _, dev := range s.d.devices {
+		dev.connected(now)
+		if f := dev.refused(refused); f != "" {
+			tell(emit, dev.allBad("the broker refused the subscription to "+f, false, now))
+		}
+	}
+}
+
+// process reads the oldest message that waits, tells its readings and acknowledges it; false if there is none.
+func (s *session) process(emit func([]drivers.Reading)) bool {
+	m, ok := s.queue.next()
+	if !ok {
+		return false
+	}
+	if n := s.queue.lost(); n > 0 {
+		s.d.log.Warn("telemetry dropped, the gateway is slow", "messages", n)
+	}
+	var told []drivers.Reading
+	for _, r := range s.d.routes.of(m.Topic()) {
+		told = append(told, s.d.read(r, m)...)
+	}
+	if !m.Retained() {
+		s.d.confirm(told) // first: emit keeps the slice
+	}
+	tell(emit, told)
+	m.Ack()
+	return true
+}
+
+// read makes the readings of a message for one of the devices that it reaches.
+func (d *driver) read(r route, m message) []drivers.Reading {
+	if !r.availability {
+		readings, err := Decode(r.device.Signals, r.below, m.Payload(), m.at)
+		if err != nil {
+			d.malformedPayload(r.device, m.Topic(), m.Payload(), err, m.at)
+		}
+		return r.device.receive(readings, m.Retained(), m.at)
+	}
+	if len(m.Payload()) == 0 {
+		return nil
+	}
+	online, err := readAvailability(m.Payload())
+	if err != nil {
+		d.malformedPayload(r.device, m.Topic(), m.Payload(), err, m.at)
+		return nil
+	}
+	before := len(r.device.offline) > 0
+	told := r.device.available(m.Topic(), online, m.Retained(), m.at)
+	if after := len(r.device.offline) > 0; after != before {
+		d.log.Info("device availability changed", "device", r.device.ID, "online", !after)
+	}
+	return told
+}
+
+// tell hands on a batch that holds something.
+func tell(emit func([]drivers.Reading), readings []drivers.Reading) {
+	if len(readings) > 0 {
+		emit(readings)
+	}
+}
+
+// close says offline if it still can, and waits until nothing of the connection is left.
+func (s *session) close() {
+	s.d.setLive(nil)
+	s.queue.close()
+	<-s.ended
+	if s.client.IsConnectionOpen() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if err := s.publish(ctx, s.d.settings.StatusTopic, true, []byte("offline")); err != nil {
+			s.d.log.Warn("cannot say offline", "topic", s.d.settings.StatusTopic, "err", err)
+		}
+	}
+	s.client.Disconnect(1000)
+}
+
+// A broker gives no reason when another client takes over our identifier: it closes the connection, again and again soon
+// after it was made. MQTT 3.1.1 [MQTT-3.1.4-2].
+const (
+	kickedWithin = time.Minute     // of connecting
+	kickWindow   = 5 * time.Minute // the caller's pauses grow to 30 s
+	kicksToTell  = 3
+)
+
+// explain adds to the loss of a connection what the losses before tell.
+func (d *driver) explain(err error, connected, now time.Time) error {
+	if connected.IsZero() || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		return err
+	}
+	if now.Sub(connected) > kickedWithin {
+		d.kicks = nil
+		return fmt.Errorf("the broker closed the connection: %w", err)
+	}
+	d.kicks = slices.DeleteFunc(append(d.kicks, now), func(t time.Time) bool { return now.Sub(t) > kickWindow })
+	if len(d.kicks) < kicksToTell {
+		return fmt.Errorf("the broker closed the connection: %w", err)
+	}
+	return fmt.Errorf("client identifier %q taken over %d times in %s: another client probably connects with it: %w",
+		d.settings.ClientID, len(d.kicks), now.Sub(d.kicks[0]).Round(time.Second), err)
+}
