@@ -3,9 +3,9 @@ package profiles
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"strings"
+
+	"embergate/drivers/i18n"
 )
 
 // frame is one recorded exchange, bytes in hex with spaces: an RTU frame with its CRC, or a TCP frame with its MBAP
@@ -27,17 +27,14 @@ const (
 //
 //	request   function code 1 byte | starting address 2 bytes | quantity 2 bytes
 //	reply     function code 1 byte | byte count 1 byte | values
-func (v *Vector) add(f frame) error {
-	request, err := pdu(f.Request)
-	if err != nil {
-		return fmt.Errorf("request: %w", err)
-	}
-	reply, err := pdu(f.Reply)
-	if err != nil {
-		return fmt.Errorf("reply: %w", err)
+func (v *Vector) add(f frame) (mistake i18n.Text, ok bool) {
+	request, ok := pdu(f.Request)
+	reply, replied := pdu(f.Reply)
+	if !ok || !replied {
+		return i18n.T("a frame is hexadecimal bytes, RTU with a right CRC or TCP with its MBAP header"), false
 	}
 	if len(request) != 5 || request[0] < readCoils || request[0] > readInputRegisters {
-		return errors.New("the request reads neither registers nor bits")
+		return i18n.T("the request reads neither registers nor bits"), false
 	}
 	function, start, quantity := request[0], binary.BigEndian.Uint16(request[1:]), int(binary.BigEndian.Uint16(request[3:]))
 	size := 2 * quantity
@@ -45,7 +42,7 @@ func (v *Vector) add(f frame) error {
 		size = (quantity + 7) / 8
 	}
 	if len(reply) != 2+size || reply[0] != function || int(reply[1]) != size {
-		return fmt.Errorf("the reply has not the %d bytes that were asked for", size)
+		return i18n.T("the reply has not the %d bytes that were asked for", size), false
 	}
 	values := reply[2:]
 	for i := range quantity {
@@ -61,23 +58,23 @@ func (v *Vector) add(f frame) error {
 			v.Input[address] = binary.BigEndian.Uint16(values[2*i:])
 		}
 	}
-	return nil
+	return mistake, true
 }
 
 // pdu is what a frame carries: function code and data.
-func pdu(text string) ([]byte, error) {
+func pdu(text string) ([]byte, bool) {
 	b, err := hex.DecodeString(strings.Join(strings.Fields(text), ""))
 	if err != nil {
-		return nil, err
+		return nil, false
 	}
 	if n := len(b); n >= 4 && crc(b[:n-2]) == binary.LittleEndian.Uint16(b[n-2:]) {
-		return b[1 : n-2], nil
+		return b[1 : n-2], true
 	}
 	// MBAP: transaction 2 bytes | protocol 2 bytes, 0 | length 2 bytes, of what follows | unit 1 byte
 	if len(b) >= 8 && b[2] == 0 && b[3] == 0 && int(binary.BigEndian.Uint16(b[4:])) == len(b)-6 {
-		return b[7:], nil
+		return b[7:], true
 	}
-	return nil, errors.New("neither an RTU frame with a right CRC nor a TCP frame")
+	return nil, false
 }
 
 // crc is the CRC-16 of Modbus over Serial Line V1.02, 6.2.2.

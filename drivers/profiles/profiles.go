@@ -124,7 +124,7 @@ func Parse(s conf.Section) Model {
 	}
 	m.Settings = s.At(m.Protocol)
 	for _, other := range Protocols {
-		if other != m.Protocol && s.At(other).Exists() {
+		if other != m.Protocol && s.At(other).Exists() && slices.Contains(Protocols, m.Protocol) {
 			s.At(other).Problem("the model speaks %s; these keys belong to %s", m.Protocol, other)
 		}
 	}

@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"math"
@@ -38,12 +39,47 @@ type Want struct {
 	Reason drivers.Reason // "" where the reading is good
 }
 
-// Check compares readings with the vector's and says what differs, in English, one line a signal; nil if it holds.
-// A wanted value is met within half a unit of its sixth significant digit: devices send float32.
-func (v Vector) Check(device string, readings []drivers.Reading) []string {
+// Wire is what the device holds at n addresses of a table (coil, discrete, input, holding), as in a reply: two bytes a
+// register, bits packed with the least significant first; false where the vector says nothing of one of them.
+func (v Vector) Wire(table string, first uint16, n int) ([]byte, bool) {
+	registers, bits := v.Holding, v.Coil
+	if table == "input" {
+		registers = v.Input
+	}
+	if table == "discrete" {
+		bits = v.Discrete
+	}
+	var wire []byte
+	for i := range n {
+		address := first + uint16(i)
+		if table == "coil" || table == "discrete" {
+			bit, ok := bits[address]
+			if !ok {
+				return nil, false
+			}
+			if i%8 == 0 {
+				wire = append(wire, 0)
+			}
+			if bit {
+				wire[i/8] |= 1 << (i % 8)
+			}
+			continue
+		}
+		register, ok := registers[address]
+		if !ok {
+			return nil, false
+		}
+		wire = binary.BigEndian.AppendUint16(wire, register)
+	}
+	return wire, true
+}
+
+// Check compares readings, named by the ids of the signals, with the vector's and says what differs, in English, one line
+// a signal; nil if it holds. Of several readings of a signal the last counts. A value may differ by what a float32 rounds.
+func (v Vector) Check(readings []drivers.Reading) []string {
 	got := map[string]drivers.Reading{}
 	for _, r := range readings {
-		got[strings.TrimPrefix(r.Signal, device+".")] = r
+		got[r.Signal] = r
 	}
 	var wrong []string
 	for _, id := range slices.Sorted(maps.Keys(v.Readings)) {
@@ -134,11 +170,11 @@ func (f vectorFile) vector(m Model) Vector {
 	spreadBits(v.Coil, f.Coil)
 	spreadBits(v.Discrete, f.Discrete)
 	for i, fr := range f.Frames {
-		if err := v.add(fr); err != nil {
-			f.place.At("frames").Items()[i].Problem("the frames do not fit: %s", err)
+		if mistake, ok := v.add(fr); !ok {
+			f.place.At("frames").Items()[i].Problem(mistake.Format, mistake.Args...)
 		}
 	}
-	said := len(v.Holding) + len(v.Input) + len(v.Coil) + len(v.Discrete)
+	said := len(f.Frames) + len(v.Holding) + len(v.Input) + len(v.Coil) + len(v.Discrete)
 	if m.Protocol == "mqtt" {
 		said = len(v.Messages)
 	}
