@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"embergate/drivers/i18n"
+)
+
+const (
+	checkTime  = 5 * time.Second  // for the check at start; alarms must be back 30 s after power
+	rescueTime = 10 * time.Second // for taking over rows of a damaged file
+	rescueRows = 1000             // taken over in one transaction
+	keepAside  = 3                // damaged files of one name that are kept
+)
+
+var errDamaged = errors.New("damaged")
+
+// lockDir holds the directory shared with other processes that have it open.
+func (s *Store) lockDir() (err error) {
+	if s.lock, err = os.Open(s.dir); err != nil {
+		return err
+	}
+	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_SH); err != nil {
+		return fmt.Errorf("lock %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// check runs SQLite's quick check. One that takes too long is stopped: what is damaged shows when it is met.
+func (f *file) check() error {
+	ctx, stop := context.WithTimeout(context.Background(), checkTime)
+	defer stop()
+	var verdict string
+	err := f.conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
+	switch {
+	case ctx.Err() != nil:
+		f.store.log.Warn("check at start not finished", "file", f.path, "after", checkTime)
+		return nil
+	case err != nil:
+		return err
+	case verdict != "ok":
+		return fmt.Errorf("%w: %s", errDamaged, verdict)
+	}
+	return nil
+}
+
+// replace sets the damaged file aside and makes a new one with what can be rescued. The caller has the turn.
+func (f *file) replace(cause error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// Alone: renaming a file under another process would part it from its log.
+	if err := unix.Flock(int(f.store.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("%s is damaged (%w) and another process has it open; stop that first", f.path, cause)
+	}
+	defer unix.Flock(int(f.store.lock.Fd()), unix.LOCK_SH)
+	f.disconnect() // closed before it is renamed: closing removes the log by its name
+	aside := f.path + ".damaged-" + stamp(time.Now())
+	for _, suffix := range []string{"", "-wal"} {
+		if err := os.Rename(f.path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("set damaged %s aside: %w", f.path, err)
+		}
+	}
+	os.Remove(f.path + "-shm")
+	f.generation++
+	f.pages, f.moved = 0, 0
+	if err := f.connect(); err != nil {
+		f.disconnect()
+		return fmt.Errorf("begin %s anew: %w", f.path, classify(err))
+	}
+	rescued, whole := f.rescue(aside)
+	f.store.damaged(f.tell(cause, aside, rescued, whole))
+	f.forgetOldest()
+	return errors.Join(f.opened(context.Background()), syncDir(f.store.dir))
+}
+
+func (f *file) tell(cause error, aside string, rescued int64, whole bool) i18n.Text {
+	switch {
+	case f.name == StateFile && whole:
+		return i18n.T("%s was damaged (%v) and is kept as %s; all %d rows were taken over into a new file", f.path, cause, aside, rescued)
+	case f.name == StateFile:
+		return i18n.T("%s was damaged (%v) and is kept as %s; only %d rows were taken over into a new file. "+
+			"To get the old state back, stop the gateway and restore a backup", f.path, cause, aside, rescued)
+	case whole:
+		return i18n.T("%s was damaged (%v) and is kept as %s; all %d rows of telemetry were taken over into a new file",
+			f.path, cause, aside, rescued)
+	}
+	return i18n.T("%s was damaged (%v) and is kept as %s; only %d rows of telemetry were taken over into a new file, "+
+		"the rest did not reach the platform", f.path, cause, aside, rescued)
+}
+
+// rescue copies what can be read of the damaged file at path. whole tells that every row of every table came over.
+func (f *file) rescue(path string) (rows int64, whole bool) {
+	ctx, stop := context.WithTimeout(context.Background(), rescueTime)
+	defer stop()
+	old, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(5000)"}).String())
+	if err != nil {
+		return 0, false
+	}
+	defer old.Close()
+	old.SetMaxOpenConns(1)
+	whole = true
+	for _, r := range f.schema.tables {
+		orders := []string{"ASC"}
+		if r.order == both {
+			orders = []string{"DESC", "ASC"}
+		}
+		complete := false
+		for _, o := range orders {
+			n, err := f.copyRows(ctx, old, r.table, o)
+			rows += n
+			if complete = err == nil; complete {
+				break
+			}
+			f.store.log.Warn("rescue stopped", "file", path, "table", r.table, "order", o, "rows", n, "err", err)
+		}
+		whole = whole && complete
+		if r.settle != "" {
+			if _, err := f.conn.ExecContext(ctx, r.settle); err != nil {
+				f.store.log.Warn("rescue not settled", "file", f.path, "table", r.table, "err", err)
+				whole = false
+			}
+		}
+	}
+	return rows, whole
+}
+
+// copyRows copies rows until one cannot be read, and returns how many were new.
+func (f *file) copyRows(ctx context.Context, old *sql.DB, table, order string) (copied int64, err error) {
+	rows, err := old.QueryContext(ctx, fmt.Sprintf(`SELECT * FROM %s NOT INDEXED ORDER BY rowid %s`, table, order))
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return 0, err
+	}
+	insert := fmt.Sprintf(`INSERT OR IGNORE INTO %s (%s) VALUES (?%s)`,
+		table, strings.Join(columns, ", "), strings.Repeat(", ?", len(columns)-1))
+	values, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for more := true; more; {
+		var inGroup int64
+		failed := f.transact(func(tx *sql.Tx) error {
+			inGroup, more, err = 0, false, nil
+			for inGroup < rescueRows && rows.Next() {
+				if err = rows.Scan(into...); err != nil {
+					return nil // the group until here is kept
+				}
+				var result sql.Result
+				if result, err = tx.Exec(insert, values...); err != nil {
+					return nil // a row that reads but makes no sense
+				}
+				if n, _ := result.RowsAffected(); n == 0 {
+					return nil // met what came over from the other end
+				}
+				inGroup++
+			}
+			more = inGroup == rescueRows
+			return nil
+		})
+		if failed != nil {
+			return copied, failed
+		}
+		copied += inGroup
+		if err != nil {
+			return copied, err
+		}
+	}
+	return copied, rows.Err()
+}
+
+// forgetOldest removes all but the newest files set aside, so that a dying disk is not filled with them.
+func (f *file) forgetOldest() {
+	names, _ := filepath.Glob(f.path + ".damaged-*Z")
+	slices.Sort(names)
+	for len(names) > keepAside {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			os.Remove(names[0] + suffix)
+		}
+		names = names[1:]
+	}
+}
+
+// syncDir makes new names in a directory survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// free is the space of the disk under dir that is left to us, in bytes.
+func free(dir string) (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}

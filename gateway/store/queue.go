@@ -1,0 +1,341 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// batchGap is the distance between the ids of batches, so that parts of one keep its place when it is split.
+	batchGap = 1 << 20
+	// evictAtOnce is how many batches one Append drops for the limit.
+	evictAtOnce = 1000
+	// A queue keeps its newest dead letters, so many and so many bytes.
+	deadLetters     = 1000
+	deadLetterBytes = 16 << 20
+	// The file shrinks once so many of its pages and three quarters of it are free, so many pages at a time.
+	shrinkFrom = 2048
+	shrinkBy   = 512
+)
+
+// QueueLimit is how much a queue may hold; zero is no limit.
+type QueueLimit struct {
+	Bytes int64         // of bodies, as stored
+	Age   time.Duration // older than the batch that arrives
+}
+
+// Batch is what an uplink sends in one call.
+type Batch struct {
+	ID     int64 // given by the queue; grows from old to new
+	Lines  int
+	Oldest time.Time // of its lines
+	Body   []byte    // gzip line protocol, opaque here
+}
+
+// DeadLetter is what a platform will never take, with its reason.
+type DeadLetter struct {
+	Time   time.Time
+	Reason string
+	Lines  []byte
+}
+
+// Queue is the durable queue of one uplink in series.db. Reading does not remove; removal comes after delivery, so a
+// restart sends again at most what was not removed. Nothing leaves it otherwise but for the limit.
+type Queue struct {
+	store *Store
+	name  string
+
+	mu    sync.Mutex
+	limit QueueLimit // guarded by mu
+	stats QueueStats // guarded by mu; written only by the writer of series
+}
+
+// Queue returns the queue of that name. The same name is the same queue, and the limit given last is in force.
+func (s *Store) Queue(name string, limit QueueLimit) *Queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queueLocked(name)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limit = limit
+	return q
+}
+
+func (s *Store) queueLocked(name string) *Queue {
+	q, ok := s.queues[name]
+	if !ok {
+		q = &Queue{store: s, name: name}
+		s.queues[name] = q
+	}
+	return q
+}
+
+// loadQueues counts what series.db holds. The caller is its writer.
+func (s *Store) loadQueues(ctx context.Context) error {
+	found := map[string]QueueStats{}
+	var last int64
+	_, err := collect(ctx, s.series.readers, func(rows *sql.Rows) (name string, err error) {
+		var st QueueStats
+		var oldest, id int64
+		err = rows.Scan(&name, &st.Records, &st.Batches, &st.Bytes, &oldest, &id, &st.Dropped)
+		st.Oldest = fromNanos(oldest)
+		last = max(last, id)
+		found[name] = st
+		return name, err
+	}, `
+SELECT name, COALESCE(SUM(b.lines), 0), COUNT(b.id), COALESCE(SUM(size), 0),
+	COALESCE((SELECT oldest FROM batches WHERE queue = name ORDER BY id LIMIT 1), 0), COALESCE(MAX(b.id), 0),
+	COALESCE((SELECT lines FROM dropped WHERE queue = name), 0)
+FROM (SELECT DISTINCT queue AS name FROM batches UNION SELECT queue FROM dropped) LEFT JOIN batches AS b ON b.queue = name
+GROUP BY name`)
+	if err != nil {
+		return fmt.Errorf("count queues: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nextBatch = max(s.nextBatch, (last/batchGap+1)*batchGap)
+	for name := range found {
+		s.queueLocked(name)
+	}
+	for name, q := range s.queues {
+		q.set(found[name])
+	}
+	return nil
+}
+
+func (q *Queue) set(st QueueStats) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.stats = st
+}
+
+// Stats is how full the queue is, from memory.
+func (q *Queue) Stats() QueueStats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.stats
+}
+
+// change runs op in one transaction of series.db. op changes st along with the rows.
+func (q *Queue) change(ctx context.Context, op func(tx *sql.Tx, st *QueueStats) error) error {
+	var after QueueStats
+	return q.store.series.write(ctx, func(tx *sql.Tx) error {
+		after = q.Stats()
+		if err := op(tx, &after); err != nil {
+			return err
+		}
+		var oldest int64
+		err := tx.QueryRow(`SELECT oldest FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&oldest)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		after.Oldest = fromNanos(oldest)
+		return nil
+	}, func() { q.set(after) })
+}
+
+// Append adds a batch in one commit; b.ID is ignored. What is over the limit is dropped, oldest first, and counted. The
+// error wraps ErrFull where the disk is full but for what is kept free for alarms; then nothing has changed.
+func (q *Queue) Append(ctx context.Context, b Batch) error {
+	err := q.store.roomForTelemetry()
+	if err == nil {
+		err = q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
+			if err := q.evict(tx, st, b); err != nil {
+				return err
+			}
+			id := q.store.nextBatch
+			q.store.nextBatch += batchGap
+			return q.insert(tx, st, id, b)
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("store: append %d lines to queue %s: %w", b.Lines, q.name, err)
+	}
+	return nil
+}
+
+// roomForTelemetry refuses telemetry while the disk has only left what alarms may need.
+func (s *Store) roomForTelemetry() error {
+	left, err := free(s.dir)
+	if err != nil {
+		return err
+	}
+	if left < s.reserve {
+		return fmt.Errorf("%w: %d bytes left, telemetry leaves %d to alarms", ErrFull, left, s.reserve)
+	}
+	return nil
+}
+
+func (q *Queue) insert(tx *sql.Tx, st *QueueStats, id int64, b Batch) error {
+	_, err := tx.Exec(`INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)`, id, q.name, b.Lines, nanos(b.Oldest), len(b.Body), orEmpty(b.Body))
+	if err != nil {
+		return err
+	}
+	st.Batches++
+	st.Records += int64(b.Lines)
+	st.Bytes += int64(len(b.Body))
+	return nil
+}
+
+// evict drops the oldest batches until b is within the limit. A batch that is over it alone is kept.
+func (q *Queue) evict(tx *sql.Tx, st *QueueStats, b Batch) error {
+	q.mu.Lock()
+	limit := q.limit
+	q.mu.Unlock()
+	var dropped int64
+	for range evictAtOnce {
+		over := limit.Bytes > 0 && st.Bytes+int64(len(b.Body)) > limit.Bytes
+		tooOld := limit.Age > 0 && st.Oldest.Before(b.Oldest.Add(-limit.Age))
+		if st.Batches == 0 || !over && !tooOld {
+			break
+		}
+		var id, lines, size, next int64
+		err := tx.QueryRow(`SELECT id, lines, size FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&id, &lines, &size)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM batches WHERE id = ?`, id); err != nil {
+			return err
+		}
+		err = tx.QueryRow(`SELECT oldest FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&next)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		dropped += lines
+		st.Batches, st.Records, st.Bytes, st.Oldest = st.Batches-1, st.Records-lines, st.Bytes-size, fromNanos(next)
+	}
+	if dropped == 0 {
+		return nil
+	}
+	st.Dropped += dropped
+	_, err := tx.Exec(`INSERT INTO dropped VALUES (?, ?) ON CONFLICT (queue) DO UPDATE SET lines = lines + excluded.lines`, q.name, dropped)
+	return err
+}
+
+// Newest returns the batch that was appended last, false where the queue is empty.
+func (q *Queue) Newest(ctx context.Context) (Batch, bool, error) {
+	batches, err := q.batches(ctx, `DESC`, 1)
+	if err != nil || len(batches) == 0 {
+		return Batch{}, false, err
+	}
+	return batches[0], true, nil
+}
+
+// Oldest returns up to n batches, the oldest first.
+func (q *Queue) Oldest(ctx context.Context, n int) ([]Batch, error) { return q.batches(ctx, `ASC`, n) }
+
+func (q *Queue) batches(ctx context.Context, order string, n int) (batches []Batch, err error) {
+	err = q.store.series.read(ctx, func(db *sql.DB) (err error) {
+		batches, err = collect(ctx, db, func(rows *sql.Rows) (b Batch, err error) {
+			var oldest int64
+			err = rows.Scan(&b.ID, &b.Lines, &oldest, &b.Body)
+			b.Oldest = fromNanos(oldest)
+			return b, err
+		}, `SELECT id, lines, oldest, body FROM batches WHERE queue = ? ORDER BY id `+order+` LIMIT ?`, q.name, n)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: read queue %s: %w", q.name, err)
+	}
+	return batches, nil
+}
+
+// Remove takes delivered batches out. One that is no longer there, dropped for the limit meanwhile, is no error.
+func (q *Queue) Remove(ctx context.Context, ids ...int64) error {
+	err := q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
+		for _, id := range ids {
+			if err := q.remove(tx, st, id); err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store: remove %d batches from queue %s: %w", len(ids), q.name, err)
+	}
+	q.store.series.shrink(ctx)
+	return nil
+}
+
+func (q *Queue) remove(tx *sql.Tx, st *QueueStats, id int64) error {
+	var lines, size int64
+	err := tx.QueryRow(`DELETE FROM batches WHERE queue = ? AND id = ? RETURNING lines, size`, q.name, id).Scan(&lines, &size)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	st.Batches, st.Records, st.Bytes = st.Batches-1, st.Records-lines, st.Bytes-size
+	return nil
+}
+
+// Replace puts the parts of a batch in its place, as when it is halved. The error wraps ErrNotFound where the batch is no
+// longer there.
+func (q *Queue) Replace(ctx context.Context, id int64, with []Batch) error {
+	err := q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
+		if err := q.remove(tx, st, id); err != nil {
+			return err
+		}
+		var next int64
+		err := tx.QueryRow(`SELECT COALESCE(MIN(id), ?) FROM batches WHERE id > ?`, (id/batchGap+1)*batchGap, id).Scan(&next)
+		if err != nil {
+			return err
+		}
+		next = min(next, (id/batchGap+1)*batchGap)
+		if int64(len(with)) > next-id {
+			return fmt.Errorf("no room for %d parts", len(with))
+		}
+		for i, part := range with {
+			if err := q.insert(tx, st, id+int64(i)*(next-id)/int64(len(with)), part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store: replace batch %d of queue %s: %w", id, q.name, err)
+	}
+	return nil
+}
+
+// DeadLetter keeps lines that the platform will never take. The queue keeps the newest, 1,000 and 16 MiB at most.
+func (q *Queue) DeadLetter(ctx context.Context, lines []byte, reason string, at time.Time) error {
+	err := q.store.series.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO dead (queue, time, reason, size, lines) VALUES (?, ?, ?, ?, ?)`,
+			q.name, nanos(at), reason, len(lines), orEmpty(lines))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`
+DELETE FROM dead WHERE id IN (SELECT id FROM (
+	SELECT id, SUM(size) OVER newest AS bytes, ROW_NUMBER() OVER newest AS n FROM dead WHERE queue = ?
+	WINDOW newest AS (ORDER BY id DESC)) WHERE n > ? OR n > 1 AND bytes > ?)`, q.name, deadLetters, deadLetterBytes)
+		return err
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("store: dead letter of queue %s: %w", q.name, err)
+	}
+	return nil
+}
+
+// DeadLetters returns dead letters, the newest first; limit 0 is all.
+func (q *Queue) DeadLetters(ctx context.Context, limit int) (letters []DeadLetter, err error) {
+	err = q.store.series.read(ctx, func(db *sql.DB) (err error) {
+		letters, err = collect(ctx, db, func(rows *sql.Rows) (l DeadLetter, err error) {
+			var at int64
+			err = rows.Scan(&at, &l.Reason, &l.Lines)
+			l.Time = fromNanos(at)
+			return l, err
+		}, `SELECT time, reason, lines FROM dead WHERE queue = ? ORDER BY id DESC LIMIT ?`, q.name, orAll(limit))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: dead letters of queue %s: %w", q.name, err)
+	}
+	return letters, nil
+}

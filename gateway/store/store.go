@@ -1,0 +1,221 @@
+// Package store keeps what must survive a power cut, in two SQLite files of one directory.
+//
+//	state.db    journal, alarm records, alarms, messages, settings   every commit is on disk before it returns
+//	series.db   queues of uplinks, dead letters                      the same; callers commit a batch a second
+//
+// They are two so that telemetry which is full, slow or damaged never holds up an alarm: nothing that touches state.db
+// waits for series.db.
+//
+// # Concurrency
+//
+// All methods may be called at the same time. Each file has one writer, who is waited for in turn and only as long as
+// the context allows; a write that has begun is carried through. Readers neither wait for the writer nor hold it up.
+//
+// # Damage
+//
+// A file that SQLite finds damaged, at Open or later, is set aside under its name with a time stamp; a new one takes its
+// place and gets what can still be read of the old. The gateway goes on, and [Store.Damage] says what happened.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"embergate/drivers/i18n"
+)
+
+// What a caller may test for with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrFull     = errors.New("disk full") // nothing of the call was written
+	ErrNewer    = errors.New("written by a newer version of embergate")
+)
+
+// The files in the data directory.
+const (
+	StateFile  = "state.db"
+	SeriesFile = "series.db"
+)
+
+// reserve is the space of the disk that telemetry leaves to alarms, in bytes.
+const reserve = 16 << 20
+
+// Store is the open data directory.
+type Store struct {
+	dir    string
+	log    *slog.Logger
+	lock   *os.File // the directory, locked: shared while open, alone while a file is replaced
+	state  *file
+	series *file
+
+	reserve   int64 // space of the disk that telemetry leaves to alarms; tests change it
+	mu        sync.Mutex
+	damage    []i18n.Text       // guarded by mu
+	queues    map[string]*Queue // guarded by mu
+	nextBatch int64             // guarded by the writer of series
+}
+
+// Open opens the store in dir and makes what is missing: the directory (mode 0700), the files (0600), their tables.
+// Several processes may have it open. It returns an error that wraps ErrNewer for a file of a later version, and
+// ErrFull where there is no room to begin; a damaged file is no error, see Damage.
+func Open(dir string, log *slog.Logger) (*Store, error) {
+	s := &Store{dir: dir, log: log, reserve: reserve, queues: map[string]*Queue{}}
+	if err := s.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	if err := s.lockDir(); err != nil {
+		return err
+	}
+	s.state = newFile(s, StateFile, stateSchema, nil)
+	s.series = newFile(s, SeriesFile, seriesSchema, s.loadQueues)
+	lost := !hasContent(s.state.path) && hasContent(s.series.path) // state.db is made first, so it was there before
+	if err := s.state.open(); err != nil {
+		return err
+	}
+	if lost {
+		s.damaged(i18n.T("%s was missing or empty; it begins anew. To get the old state back, stop the gateway and restore a backup",
+			s.state.path))
+	}
+	if err := s.series.open(); errors.Is(err, ErrNewer) {
+		return err
+	} else if err != nil { // alarms go on; each write tries to open it again
+		s.damaged(i18n.T("%s cannot be opened (%v); telemetry is not kept until it can", s.series.path, err))
+	}
+	return syncDir(s.dir)
+}
+
+func hasContent(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Size() > 0
+}
+
+// Close closes both files. The store must not be used any more.
+func (s *Store) Close() error {
+	var errs []error
+	for _, f := range []*file{s.series, s.state} {
+		if f != nil {
+			errs = append(errs, f.close())
+		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Damage says in English what was found damaged and set aside since Open, oldest first; empty is well.
+func (s *Store) Damage() []string {
+	var said []string
+	for _, t := range s.DamageTexts() {
+		said = append(said, t.String())
+	}
+	return said
+}
+
+// DamageTexts is Damage for the language of the reader.
+func (s *Store) DamageTexts() []i18n.Text {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]i18n.Text(nil), s.damage...)
+}
+
+func (s *Store) damaged(what i18n.Text) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.damage = append(s.damage, what)
+	s.log.Error("store damaged", "what", what.String())
+}
+
+// Written returns the bytes written since Open, by file name: the frames of the write-ahead log exactly, and for the
+// moves from there into the file an upper bound, since a page that changed n times between two moves is counted n times.
+func (s *Store) Written() map[string]int64 {
+	return map[string]int64{StateFile: s.state.written.Load(), SeriesFile: s.series.written.Load()}
+}
+
+// Get returns a setting, "" where it was never set.
+func (s *Store) Get(ctx context.Context, key string) (string, error) {
+	var value string
+	err := s.state.read(ctx, func(db *sql.DB) error {
+		err := db.QueryRowContext(ctx, `SELECT value FROM settings WHERE key = ?`, key).Scan(&value)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("store: get setting %s: %w", key, err)
+	}
+	return value, nil
+}
+
+// Set stores a setting.
+func (s *Store) Set(ctx context.Context, key, value string) error {
+	err := s.state.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.Exec(`INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+		return err
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("store: set setting %s: %w", key, err)
+	}
+	return nil
+}
+
+// nanos is how times are stored: nanoseconds since 1970 UTC, 0 for the zero time.
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// orAll is the limit of a query: where none is given, all rows.
+func orAll(limit int) int {
+	if limit <= 0 {
+		return -1
+	}
+	return limit
+}
+
+// collect runs a query and reads every row by scan, so that nothing stays open behind it.
+func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// stamp is the time in the name of a file that is set aside.
+func stamp(now time.Time) string { return now.UTC().Format("20060102T150405.000000000Z") }
+
+func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
