@@ -1,0 +1,128 @@
+// Package console is the web of the gateway: the page that people look at, the JSON API that programs read, and the
+// stream of events that keeps both up to date.
+//
+// It sees the gateway only through Source, which gives immutable snapshots and the journal, and changes it only through
+// Acts. A slow or broken viewer holds up nobody: pages come from a snapshot, and a stream that does not read is dropped.
+//
+// Pages are Go templates; what moves on them is a fresh rendering of the same template, so that there is one place where
+// a value becomes words. Nothing is loaded from elsewhere, and no script or style stands inside a page.
+package console
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+)
+
+// Source is the gateway as the console sees it. All methods are safe from any goroutine and never block on the hub.
+type Source interface {
+	// Snapshot is the latest state, at most about a second old; nil before the first.
+	Snapshot() *Snapshot
+
+	// Changed is closed at the next change of alarms or components, or when there are new readings, at most twice a
+	// second. Whoever waits asks again afterwards.
+	Changed() <-chan struct{}
+
+	// Events are the events of the journal after a sequence number, oldest first, at most limit of them.
+	Events(ctx context.Context, after int64, limit int) ([]alarm.Event, error)
+
+	// Alarm is one alarm, open or closed, with its events, oldest first. The error is fs.ErrNotExist where there is none.
+	Alarm(ctx context.Context, id string) (alarm.Alarm, []alarm.Event, error)
+
+	// Alarms are the open alarms in the order in which they are shown; or all, newest first. At most limit.
+	Alarms(ctx context.Context, all bool, limit int) ([]alarm.Alarm, error)
+}
+
+// Acts are what people do to alarms. An error is *alarm.Refused where the alarm does not allow it, fs.ErrNotExist where
+// there is no such alarm.
+type Acts interface {
+	Acknowledge(ctx context.Context, id string, a alarm.Act) error
+	Silence(ctx context.Context, id string, a alarm.Act) error
+	Reset(ctx context.Context, id string, a alarm.Act) error
+	Verdict(ctx context.Context, id, verdict string, a alarm.Act) error
+	Shelve(ctx context.Context, id string, until time.Time, second string, a alarm.Act) error
+}
+
+// Options are what the console is made of.
+type Options struct {
+	Lang    i18n.Lang // of a request that does not ask for one with ?lang=
+	Source  Source
+	Acts    Acts
+	Demo    bool         // says on the page that this is a demonstration, and explains the duty phone
+	Metrics http.Handler // GET /metrics
+	Host    string       // host name or address of console.listen; requests for any other than it and loopback are refused
+	Log     *slog.Logger
+}
+
+// web is the console: the options, and what is made of them once.
+type web struct {
+	Options
+	pages   map[i18n.Lang]*pages
+	assets  assets
+	streams chan struct{} // holds one element for each open stream
+}
+
+// New is the handler of the console. It does no I/O of its own; everything comes through Source and Acts.
+func New(o Options) http.Handler {
+	w := &web{
+		Options: o,
+		assets:  loadAssets(),
+		streams: make(chan struct{}, maxStreams),
+	}
+	w.pages = parsePages(w.assets, o.Demo)
+	mux := http.NewServeMux()
+	for _, r := range w.routes() {
+		mux.HandleFunc(r.pattern, r.serve)
+	}
+	return w.guard(mux)
+}
+
+// route is one method and path of the console.
+type route struct {
+	pattern string
+	serve   http.HandlerFunc
+}
+
+// routes are all that the console answers. openapi.json describes those below /api, and the probes.
+func (w *web) routes() []route {
+	return []route{
+		{"GET /{$}", w.home},
+		{"GET /assets/{name}", w.asset},
+
+		{"GET /healthz", w.healthz},
+		{"GET /readyz", w.readyz},
+		{"GET /metrics", w.Metrics.ServeHTTP},
+
+		{"GET /api/v1/openapi.json", w.openAPI},
+		{"GET /api/v1/site", w.getSite},
+		{"GET /api/v1/status", w.getStatus},
+		{"GET /api/v1/zones", w.getZones},
+		{"GET /api/v1/devices", w.getDevices},
+		{"GET /api/v1/signals", w.getSignals},
+		{"GET /api/v1/alarms", w.getAlarms},
+		{"GET /api/v1/alarms/{id}", w.getAlarm},
+		{"GET /api/v1/events", w.getEvents},
+		{"GET /api/v1/queues", w.getQueues},
+		{"GET /api/v1/stream", w.stream},
+
+		{"POST /api/v1/alarms/{id}/ack", w.do(w.acknowledge)},
+		{"POST /api/v1/alarms/{id}/silence", w.do(w.silence)},
+		{"POST /api/v1/alarms/{id}/reset", w.do(w.reset)},
+		{"POST /api/v1/alarms/{id}/shelve", w.do(w.shelve)},
+		{"POST /api/v1/alarms/{id}/verdict", w.do(w.verdict)},
+	}
+}
+
+// lang is the language that a request asks for with ?lang=, or the site's. What a browser prefers is not asked: all
+// who stand before one screen read the same.
+func (w *web) lang(r *http.Request) i18n.Lang {
+	if asked := i18n.Lang(r.URL.Query().Get("lang")); slices.Contains(i18n.Langs, asked) {
+		return asked
+	}
+	return w.Lang
+}

@@ -1,0 +1,86 @@
+package console
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"embergate/drivers/i18n"
+)
+
+// maxBody is the greatest body of a request, in bytes; the greatest sensible one, with a long note, has a tenth of it.
+const maxBody = 16 << 10
+
+// policy lets a page load and reach what this server serves, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// guard stands before all routes: it refuses what a foreign page could make a browser send, bounds bodies, and sets the
+// headers that every answer has.
+func (w *web) guard(mux *http.ServeMux) http.Handler {
+	origin := http.NewCrossOriginProtection()
+	origin.SetDenyHandler(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.problem(rw, r, http.StatusForbidden, i18n.T("the request comes from another site"))
+	}))
+	inner := origin.Handler(w.orProblem(mux))
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := rw.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if !w.knownHost(r.Host) {
+			w.problem(rw, r, http.StatusMisdirectedRequest, i18n.T("%q is not a name of this gateway", r.Host))
+			return
+		}
+		r.Body = http.MaxBytesReader(rw, r.Body, maxBody)
+		inner.ServeHTTP(rw, r)
+	})
+}
+
+// knownHost tells whether the Host of a request is this gateway's. A page of a hostile site whose name was made to
+// resolve to this address (DNS rebinding) carries that site's name.
+func (w *web) knownHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	if host == "localhost" || w.Host != "" && host == strings.ToLower(w.Host) {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// orProblem serves the routes; a path or method that none of them has is answered with a problem instead of plain text.
+func (w *web) orProblem(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(rw, r)
+			return
+		}
+		refusal := refusal{header: rw.Header()}
+		h.ServeHTTP(&refusal, r) // sets Allow where the method is wrong
+		if refusal.status == http.StatusMethodNotAllowed {
+			w.problem(rw, r, refusal.status, i18n.T("%s is not possible here", r.Method))
+			return
+		}
+		w.problem(rw, r, http.StatusNotFound, i18n.T("there is nothing at %s", r.URL.Path))
+	})
+}
+
+// refusal keeps the status and headers of an answer and drops its body.
+type refusal struct {
+	header http.Header
+	status int
+}
+
+func (r *refusal) Header() http.Header         { return r.header }
+func (r *refusal) WriteHeader(status int)      { r.status = status }
+func (r *refusal) Write(p []byte) (int, error) { return len(p), nil }

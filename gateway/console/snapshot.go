@@ -1,0 +1,128 @@
+package console
+
+import (
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+)
+
+// Snapshot is everything that the console shows, as it was at one time. It is immutable: whoever made it changes it no
+// more, and whoever reads it keeps no lock. A zero time.Time is a time that is not known, or has not come.
+type Snapshot struct {
+	Time    time.Time // when it was made, in the site's time zone; all times on the page are shown in that zone
+	Started time.Time
+	Version string
+	Seq     int64 // the last event of the journal that is part of this state; 0 before the first
+
+	Site       Site
+	Zones      []Zone
+	Endpoints  []Endpoint
+	Devices    []Device
+	Alarms     []alarm.Alarm // open, in the order in which they are shown
+	Components []Component
+	Uplinks    []Uplink
+	Channels   []Channel
+	Phone      []PhoneMessage // newest first, at most 50
+}
+
+// Site is the facility.
+type Site struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Region  string `json:"region"`  // GB/T 2260 code
+	Contact string `json:"contact"` // who answers there
+	Phone   string `json:"phone"`
+	Beds    int    `json:"beds"`
+}
+
+// Zone is a place in the site's tree.
+type Zone struct {
+	ID   string `json:"id"`
+	Name string `json:"name"`
+	Path string `json:"path"` // 一层 / 厨房
+	In   string `json:"in"`   // the zone around it; "" for a root
+}
+
+// Endpoint is one wire or connection.
+type Endpoint struct {
+	ID       string    `json:"id"`
+	Protocol string    `json:"protocol"`
+	URL      string    `json:"url"` // without secrets
+	Up       bool      `json:"up"`
+	Since    time.Time `json:"since,omitzero"`
+	Error    string    `json:"error,omitempty"` // in English, for the installer
+}
+
+// Device is an instrument with what it says.
+type Device struct {
+	ID       string    `json:"id"`
+	Name     string    `json:"name"`
+	Zone     string    `json:"zone"` // id
+	Endpoint string    `json:"endpoint"`
+	Online   *bool     `json:"online"` // nil: not known yet
+	Since    time.Time `json:"since,omitzero"`
+	Signals  []Signal  `json:"-"`
+}
+
+// Signal is one quantity of a device with its latest reading.
+type Signal struct {
+	ID      string // of the signal alone, without its device
+	Name    string
+	Kind    string
+	Class   string
+	Unit    string
+	Form    drivers.Form
+	Value   float64 // in Unit; means nothing where Quality is Bad
+	Quality drivers.Quality
+	Reason  drivers.Reason
+	Detail  string    // in English, for the installer
+	Time    time.Time // of the last good value; zero where there never was one
+	Since   time.Time // of this quality
+	Last    *float64  // the last good value where Quality is Bad; nil where there never was one
+	Label   string    // the word of an enum, or the names of the flags that are set; "" where a number says it all
+}
+
+// Component is a part of the gateway that works, or does not: an endpoint, an uplink, a channel, the store, the hub.
+type Component struct {
+	Name    string
+	Working bool
+	Since   time.Time
+	Why     i18n.Text // why it does not work; empty where it does
+}
+
+// Uplink is a way to a platform, with its queue.
+type Uplink struct {
+	ID           string    `json:"id"`
+	Kind         string    `json:"kind"`
+	Working      bool      `json:"working"`
+	Since        time.Time `json:"since,omitzero"`
+	LastError    string    `json:"last_error,omitempty"`
+	LastSuccess  time.Time `json:"last_success,omitzero"`
+	QueueRecords int64     `json:"records"`
+	QueueOldest  time.Time `json:"oldest,omitzero"` // of the oldest record that waits
+	Dropped      int64     `json:"dropped"`         // records given up since the start
+}
+
+// Channel is a way to reach people.
+type Channel struct {
+	ID          string    `json:"id"`
+	Kind        string    `json:"kind"`
+	Working     bool      `json:"working"`
+	Since       time.Time `json:"since,omitzero"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	Pending     int       `json:"pending"`
+}
+
+// PhoneMessage is a notification as it went out to a person.
+type PhoneMessage struct {
+	Time    time.Time
+	Channel string
+	Text    string
+	Outcome string // delivered, retrying, failed
+	Event   string // type of the event: alarm.raised
+	Late    bool   // much later than what it tells of
+	Drill   bool
+}

@@ -1,0 +1,287 @@
+package console
+
+import (
+	"slices"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+	"embergate/rules"
+)
+
+// view is a snapshot in the words of one language: what the templates show.
+type view struct {
+	Lang      i18n.Lang
+	Title     string
+	Site      Site
+	Version   string
+	Time      moment
+	Frozen    bool // the gateway has stopped renewing its state
+	Mood      mood
+	Kicker    string
+	Headline  string
+	More      int
+	Counts    []count
+	Sound     string // alarm or fault: what the page sounds like; "" for silence
+	Alarms    []alarmView
+	Zones     []zoneView
+	Endpoints []linkView
+	Uplinks   []linkView
+	Channels  []linkView
+	Others    []linkView // components that have no list of their own
+	Phone     []phoneView
+}
+
+// count is one of the numbers below the headline.
+type count struct {
+	Look string
+	Text string
+}
+
+type alarmView struct {
+	alarm.Alarm
+	Mood                        mood
+	LevelWord, ClassWord, State string
+	Reading                     string // with its unit; "" where there is none
+	Doubt                       bool   // the reading is not good
+	Raised, Acked, Over, Back   moment
+	First                       bool // raised before all other alarms that are shown
+	CanAck, CanSilence, CanEnd  bool
+}
+
+type zoneView struct {
+	ID, Path string
+	Devices  []deviceView
+	Missing  int // values that are not good
+}
+
+type deviceView struct {
+	ID, Name, Endpoint, Link, LinkWord string // Link: online, offline or unknown
+	Since                              moment
+	Signals                            []signalView
+}
+
+// signalView is one value. Look is one of good, uncertain, stale, gap, bad and off, each with its own colour, icon and
+// word: a missing value never looks like a zero, an old one never like a fresh one.
+type signalView struct {
+	ID, Name, Value, Unit, Look, Word, Detail string
+	Alert                                     bool
+	Since                                     moment
+	Last                                      string
+	LastAt                                    moment
+}
+
+// linkView is an endpoint, uplink or channel.
+type linkView struct {
+	ID, Kind, Where string
+	Look, Word      string // good or bad
+	Since, Success  moment
+	Error, Queue    string
+	Oldest          moment
+	Dropped         string
+}
+
+type phoneView struct {
+	PhoneMessage
+	At   moment
+	Said string // the outcome
+	Look string
+}
+
+// see makes the view of a snapshot.
+func see(s *Snapshot, now time.Time, l i18n.Lang) view {
+	g := look(s, now)
+	if s == nil {
+		s = &Snapshot{Time: now}
+	}
+	v := view{
+		Lang: l, Site: s.Site, Version: s.Version, Time: at(s.Time, s.Time, l), Frozen: s.frozen(now), Mood: g.mood,
+		Kicker: l.Say(g.kicker.Format, g.kicker.Args...), Headline: l.Say(g.headline.Format, g.headline.Args...), More: g.more,
+		Counts: counts(g, l), Sound: sound(s.Alarms),
+	}
+	v.Title = v.Headline
+	if v.Site.Name != "" {
+		v.Title += " · " + v.Site.Name
+	}
+	for _, a := range s.Alarms {
+		v.Alarms = append(v.Alarms, seeAlarm(a, s, l))
+	}
+	v.Zones = seeZones(s, l)
+	v.links(s, l)
+	for _, m := range s.Phone {
+		v.Phone = append(v.Phone, seeMessage(m, s.Time, l))
+	}
+	return v
+}
+
+func counts(g glance, l i18n.Lang) []count {
+	list := []count{}
+	add := func(n int, look, format string) {
+		if n > 0 {
+			list = append(list, count{look, l.Say(format, n)})
+		}
+	}
+	add(g.signals.Good, "good", i18n.T("%d values good").Format)
+	add(g.signals.Uncertain, "uncertain", i18n.T("%d in doubt").Format)
+	add(g.signals.Bad, "bad", i18n.T("%d missing").Format)
+	add(g.devices.Online, "good", i18n.T("%d devices answer").Format)
+	add(g.devices.Offline, "bad", i18n.T("%d do not answer").Format)
+	add(g.devices.Unknown, "gap", i18n.T("%d not heard yet").Format)
+	return list
+}
+
+// sound is what the page sounds like until somebody silences or acknowledges what it is for.
+func sound(open []alarm.Alarm) string {
+	heard := ""
+	for _, a := range open {
+		if !waits(a) || a.Silenced || a.Level == rules.LevelNotice {
+			continue
+		}
+		if a.Level != rules.LevelFault {
+			return "alarm"
+		}
+		heard = "fault"
+	}
+	return heard
+}
+
+func seeAlarm(a alarm.Alarm, s *Snapshot, l i18n.Lang) alarmView {
+	level, class, state := levelWords[a.Level], classWords[a.Class], stateWord(a)
+	v := alarmView{
+		Alarm: a, Mood: moodOf(a), LevelWord: l.Say(level.Format), ClassWord: l.Say(class.Format),
+		State: l.Say(state.Format, state.Args...), Raised: at(a.RaisedAt, s.Time, l), First: first(a, s.Alarms),
+		Doubt: a.Quality != "" && a.Quality != drivers.Good.String(),
+	}
+	v.Acked, v.Over, v.Back = when(a.AcknowledgedAt, s.Time, l), when(a.ClearedAt, s.Time, l), when(a.ShelvedUntil, s.Time, l)
+	if sig, ok := s.signal(a.Signal); ok && a.Value != nil {
+		sig.Label = ""
+		v.Reading = sig.say(*a.Value, l)
+	} else if a.Value != nil {
+		v.Reading = number(*a.Value)
+	}
+	v.CanAck = a.State == alarm.Unacknowledged || a.State == alarm.Returned
+	v.CanSilence = a.Open() && !a.Silenced && a.State != alarm.Latched
+	v.CanEnd = a.State == alarm.Latched || a.State == alarm.Acknowledged && a.RuleGone
+	return v
+}
+
+func when(t *time.Time, now time.Time, l i18n.Lang) moment {
+	if t == nil {
+		return moment{}
+	}
+	return at(*t, now, l)
+}
+
+// first tells whether the alarm was raised before all others that are as urgent: where a fire began says more than where
+// it is noticed next. One alarm alone is not called first.
+func first(a alarm.Alarm, open []alarm.Alarm) bool {
+	peers := 0
+	for _, other := range open {
+		if other.Level != a.Level || other.Class != a.Class {
+			continue
+		}
+		peers++
+		if other.RaisedAt.Before(a.RaisedAt) {
+			return false
+		}
+	}
+	return peers > 1
+}
+
+// signal is the signal with a name like device.signal.
+func (s *Snapshot) signal(key string) (Signal, bool) {
+	for _, d := range s.Devices {
+		for _, sig := range d.Signals {
+			if d.ID+"."+sig.ID == key {
+				return sig, true
+			}
+		}
+	}
+	return Signal{}, false
+}
+
+// seeZones puts devices under their zones, in the order of the zones. Devices of no known zone come last.
+func seeZones(s *Snapshot, l i18n.Lang) []zoneView {
+	zones := make([]zoneView, 0, len(s.Zones)+1)
+	index := map[string]int{}
+	for i, z := range s.Zones {
+		zones = append(zones, zoneView{ID: z.ID, Path: z.Path})
+		index[z.ID] = i
+	}
+	zones = append(zones, zoneView{Path: l.Say("Elsewhere")})
+	for _, d := range s.Devices {
+		i, ok := index[d.Zone]
+		if !ok {
+			i = len(s.Zones)
+		}
+		zones[i].Devices = append(zones[i].Devices, seeDevice(d, s.Time, l))
+		for _, sig := range d.Signals {
+			if sig.Quality != drivers.Good {
+				zones[i].Missing++
+			}
+		}
+	}
+	return slices.DeleteFunc(zones, func(z zoneView) bool { return len(z.Devices) == 0 })
+}
+
+func seeDevice(d Device, now time.Time, l i18n.Lang) deviceView {
+	v := deviceView{ID: d.ID, Name: d.Name, Endpoint: d.Endpoint, Since: at(d.Since, now, l)}
+	switch {
+	case d.Online == nil:
+		v.Link, v.LinkWord = "unknown", l.Say("not heard yet")
+	case *d.Online:
+		v.Link, v.LinkWord = "online", l.Say("answers")
+	default:
+		v.Link, v.LinkWord = "offline", l.Say("does not answer")
+	}
+	for _, sig := range d.Signals {
+		v.Signals = append(v.Signals, seeSignal(sig, now, l))
+	}
+	return v
+}
+
+func seeSignal(s Signal, now time.Time, l i18n.Lang) signalView {
+	v := signalView{ID: s.ID, Name: s.Name, Unit: s.Unit, Since: at(s.Since, now, l), Detail: s.Detail}
+	if v.Name == "" {
+		v.Name = l.Say(drivers.Kinds[s.Kind].Name)
+	}
+	if s.Quality != drivers.Good {
+		v.Word = l.Say(reasonWords[s.Reason].Format)
+	}
+	switch {
+	case s.Quality == drivers.Good:
+		v.Look = "good"
+	case s.Quality == drivers.Uncertain:
+		v.Look = "uncertain"
+	case s.Reason == drivers.Disabled:
+		v.Look = "off"
+	case s.Last == nil && s.Time.IsZero():
+		v.Look = "gap"
+	case s.Reason == drivers.Stale:
+		v.Look = "stale"
+	default:
+		v.Look = "bad"
+	}
+	if s.Quality != drivers.Bad {
+		v.Value, v.Alert = s.say(s.Value, l), s.alerts(s.Value)
+		return v
+	}
+	if v.Value = l.Say("no reading"); v.Look == "gap" {
+		v.Value = l.Say("no reading yet")
+	}
+	if s.Last != nil {
+		last := s
+		last.Label = ""
+		v.Last, v.LastAt = last.say(*s.Last, l), at(s.Time, now, l)
+	}
+	return v
+}
+
+func seeMessage(m PhoneMessage, now time.Time, l i18n.Lang) phoneView {
+	v := phoneView{PhoneMessage: m, At: at(m.Time, now, l), Said: m.Outcome, Look: m.Outcome}
+	if words, ok := outcomeWords[m.Outcome]; ok {
+		v.Said = l.Say(words.Format)
+	}
+	return v
+}

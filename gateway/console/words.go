@@ -1,0 +1,136 @@
+package console
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"embergate/drivers"
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+	"embergate/rules"
+)
+
+// levelWords name the levels of alarms.
+var levelWords = map[rules.Level]i18n.Text{
+	rules.LevelAlarm:    i18n.T("Alarm"),
+	rules.LevelPrealarm: i18n.T("Pre-alarm"),
+	rules.LevelFault:    i18n.T("Fault"),
+	rules.LevelNotice:   i18n.T("Notice"),
+}
+
+// classWords name the classes of alarms.
+var classWords = map[rules.Class]i18n.Text{
+	"fire":        i18n.T("Fire"),
+	"gas":         i18n.T("Gas"),
+	"electrical":  i18n.T("Electrical"),
+	"water":       i18n.T("Water"),
+	"supervisory": i18n.T("Supervisory"),
+	"fault":       i18n.T("Fault"),
+	"notice":      i18n.T("Notice"),
+}
+
+// stateWord says where an alarm stands, in the words of the people on duty.
+func stateWord(a alarm.Alarm) i18n.Text {
+	switch a.State {
+	case alarm.Unacknowledged:
+		return i18n.T("nobody has answered yet")
+	case alarm.Acknowledged:
+		return i18n.T("%s is on it", a.AcknowledgedBy)
+	case alarm.Returned:
+		return i18n.T("over, but nobody has answered")
+	case alarm.Latched:
+		return i18n.T("over, waits for reset")
+	default:
+		return i18n.T("closed")
+	}
+}
+
+// reasonWords say why there is no reading, or why it is in doubt.
+var reasonWords = map[drivers.Reason]i18n.Text{
+	drivers.Timeout:     i18n.T("no answer"),
+	drivers.CRC:         i18n.T("damaged on the wire"),
+	drivers.Exception:   i18n.T("refused by the device"),
+	drivers.Offline:     i18n.T("not connected"),
+	drivers.Stale:       i18n.T("out of date"),
+	drivers.Sentinel:    i18n.T("the device has no value"),
+	drivers.Range:       i18n.T("not plausible"),
+	drivers.Decode:      i18n.T("not readable"),
+	drivers.DeviceFault: i18n.T("device fault"),
+	drivers.Disabled:    i18n.T("out of service"),
+}
+
+// outcomeWords say what became of a notification.
+var outcomeWords = map[string]i18n.Text{
+	"delivered": i18n.T("delivered"),
+	"retrying":  i18n.T("will be tried again"),
+	"failed":    i18n.T("not delivered"),
+	"pending":   i18n.T("on its way"),
+}
+
+// pair are the words for 0 and 1 of a state, and whether 1 is something to look at.
+type pair struct {
+	off, on i18n.Text
+	alert   bool
+}
+
+var (
+	detects = pair{i18n.T("normal"), i18n.T("triggered"), true}
+	acts    = pair{i18n.T("inactive"), i18n.T("active"), false}
+)
+
+// stateWords are the words of those states that detect something, or have words of their own; all others are active or
+// inactive, which promises nothing about what an installer wired.
+var stateWords = map[string]pair{
+	"smoke": detects, "heat": detects, "flame": detects, "call_point": detects, "fire_panel_alarm": detects,
+	"gas_alarm": detects, "co_alarm": detects, "arc_fault": detects, "leak": detects, "sos": detects,
+	"tamper": detects, "fault": detects,
+	"battery_low": {i18n.T("normal"), i18n.T("low"), true},
+	"mains":       {i18n.T("no power"), i18n.T("power on"), false},
+	"breaker":     {i18n.T("switched off"), i18n.T("switched on"), false},
+}
+
+// alerts tells whether a value is a state that asks to be looked at.
+func (s Signal) alerts(v float64) bool {
+	return s.Form == drivers.State && v != 0 && stateWords[s.Kind].alert
+}
+
+// say is a value of the signal for people, without its unit.
+func (s Signal) say(v float64, l i18n.Lang) string {
+	switch {
+	case s.Label != "":
+		return s.Label
+	case s.Form == drivers.State:
+		words, ok := stateWords[s.Kind]
+		if !ok {
+			words = acts
+		}
+		if v == 0 {
+			return l.Say(words.off.Format)
+		}
+		return l.Say(words.on.Format)
+	default:
+		return number(v)
+	}
+}
+
+// number writes a value with as many digits as a person wants to read: three or four that matter.
+func number(v float64) string {
+	decimals := 3
+	switch size := math.Abs(v); {
+	case size >= 1000:
+		decimals = 0
+	case size >= 100:
+		decimals = 1
+	case size >= 1:
+		decimals = 2
+	}
+	text := strconv.FormatFloat(v, 'f', decimals, 64)
+	if strings.Contains(text, ".") {
+		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+	}
+	if text == "-0" {
+		return "0"
+	}
+	return text
+}
