@@ -1,0 +1,217 @@
+// Package influx forwards readings, alarm events and the gateway's own measurements to InfluxDB 1.8, 2 and 3 and to what
+// speaks their write API, such as VictoriaMetrics. The series are those of the contract, section 7.
+//
+//	hub ──Readings, Point──▶ memory ──each second, one gzip batch──▶ Queue ──▶ live lane ──┐
+//	                                                                    └────▶ backlog ────┼─▶ POST api/v2/write
+//	journal ──from a cursor of its own──────────────────────────────────────▶ events lane ─┘
+//
+// # Delivery
+//
+// At least once, with identity: every point has a time of its own, so a batch that is sent twice overwrites itself. A
+// batch leaves the queue, and the cursor moves on, only when the server has taken what it will ever take. Alarm events go
+// first, then the newest batch, then the backlog in order, which gets at most half of the time. The lanes fail apart: a
+// batch that a server chokes on holds up neither alarms nor live data.
+//
+// # Concurrency
+//
+// Readings, Point, Wake and Status may be called from any goroutine and return at once. Run is called once.
+package influx
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/conf"
+	"embergate/gateway/alarm"
+	"embergate/gateway/store"
+
+	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
+	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
+)
+
+// Options are what the gateway gives an uplink besides its configuration.
+type Options struct {
+	ID           string
+	Site, Region string // the tags of every series
+	Log          *slog.Logger
+	Observe      func(outcome string) // told the outcome of every request; may be nil
+}
+
+// Queue keeps batches until they are sent; *store.Queue is one. Newest and Oldest do not remove.
+type Queue interface {
+	Append(ctx context.Context, b store.Batch) error
+	Newest(ctx context.Context) (store.Batch, bool, error)
+	Oldest(ctx context.Context, n int) ([]store.Batch, error)
+	Remove(ctx context.Context, ids ...int64) error
+	DeadLetter(ctx context.Context, lines []byte, reason string, at time.Time) error
+}
+
+// Journal has the events of alarms, and keeps how far they were sent; *store.Store is one.
+type Journal interface {
+	Events(ctx context.Context, after int64, limit int) ([]alarm.Event, error)
+	Get(ctx context.Context, key string) (string, error)
+	Set(ctx context.Context, key, value string) error
+}
+
+// Status is how an uplink stands. It works while the server takes what is sent; before the first answer it does not.
+type Status struct {
+	Working     bool
+	Since       time.Time // of Working
+	LastError   string    // in the server's words where it said any; "" while it works
+	LastSuccess time.Time
+	Dropped     int64 // lines lost since the start, because neither the disk nor the memory had room
+	Rejected    int64 // lines that the server refused since the start; they are in the dead letters
+}
+
+// settings are the keys under influxdb: of an uplink.
+type settings struct {
+	URL     string        `yaml:"url"`
+	Org     string        `yaml:"org"`    // InfluxDB 2; the others ignore it
+	Bucket  string        `yaml:"bucket"` // InfluxDB 1.8: database/retention-policy; 3: database
+	Token   conf.Secret   `yaml:"token"`  // InfluxDB 1.8: user:password
+	Timeout time.Duration `yaml:"timeout"`
+	GZip    bool          `yaml:"gzip"` // false: bodies are sent plain, for a proxy that cannot read them
+}
+
+// Uplink sends to one server. The zero value is of no use: New makes it.
+type Uplink struct {
+	o        Options
+	settings settings
+	writeURL string
+	service  influxhttp.Service
+	wire     *wire
+	memory   memory
+	wake     chan struct{} // capacity 1
+
+	mu     sync.Mutex
+	status Status    // guarded by mu
+	lost   time.Time // when it began to fail, zero while it works; guarded by mu
+	kind   int       // HTTP status of the failure that was logged; guarded by mu
+}
+
+// New reads the influxdb: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
+func New(s conf.Section, o Options) *Uplink {
+	u := &Uplink{o: o, settings: settings{Timeout: 10 * time.Second, GZip: true}, wake: make(chan struct{}, 1)}
+	s.Decode(&u.settings)
+	u.memory.open(o.Site, o.Region)
+	u.status.LastError = "nothing sent yet"
+	base, err := url.Parse(u.settings.URL)
+	switch {
+	case u.settings.URL == "":
+		s.At("url").Problem("the uplink needs the url of the server, such as http://127.0.0.1:8086")
+	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https":
+		s.At("url").Problem("the url of the server begins with http:// or https:// and has a host")
+	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		s.At("url").Problem("the url of the server is only its address; org, bucket and token have keys of their own")
+	}
+	if u.settings.Bucket == "" {
+		s.At("bucket").Problem("the uplink needs a bucket; for InfluxDB 1.8 it is database/retention-policy")
+	}
+	if t := u.settings.Timeout; t < 100*time.Millisecond || t > 5*time.Minute {
+		s.At("timeout").Problem("the timeout of a request is between %s and %s", 100*time.Millisecond, 5*time.Minute)
+	}
+	u.connect()
+	return u
+}
+
+// connect prepares the client; nothing is dialled before Run.
+func (u *Uplink) connect() {
+	transport := http.DefaultTransport.(*http.Transport).Clone() // verifies certificates, obeys the proxy of the environment
+	transport.MaxIdleConnsPerHost = 1
+	u.wire = &wire{next: transport}
+	options := influxdb2.DefaultOptions().SetApplicationName("embergate").SetHTTPClient(&http.Client{
+		Transport: u.wire,
+		// A redirected POST would become a GET, and its answer look like success.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	u.service = influxdb2.NewClientWithOptions(u.settings.URL, u.settings.Token.Reveal(), options).HTTPService()
+	u.writeURL = u.service.ServerAPIURL() + "write?" + url.Values{
+		"org": {u.settings.Org}, "bucket": {u.settings.Bucket}, "precision": {"ns"},
+	}.Encode()
+}
+
+// Readings takes the readings of one poll of a device. It never blocks and never fails.
+func (u *Uplink) Readings(d drivers.Device, batch []drivers.Reading) {
+	if u.memory.readings(d, batch) {
+		u.Wake()
+	}
+}
+
+// Point takes a point of the gateway itself, under the same rule.
+func (u *Uplink) Point(p Point) {
+	p.Tags = append([][2]string{{"site", u.o.Site}, {"region", u.o.Region}}, p.Tags...)
+	u.memory.point(p)
+}
+
+// Wake says that there are new events in the journal.
+func (u *Uplink) Wake() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Status is how the uplink stands.
+func (u *Uplink) Status() Status {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.status
+	s.Dropped = u.memory.droppedLines()
+	return s
+}
+
+// Run groups, stores and sends until ctx ends, and returns nil. What is in memory then goes to the queue.
+func (u *Uplink) Run(ctx context.Context, q Queue, j Journal) error {
+	defer u.wire.close()
+	var sender sync.WaitGroup
+	sender.Go(func() { newSender(u, q, j).run(ctx) })
+	u.group(ctx, q)
+	sender.Wait()
+	return nil
+}
+
+// accepted notes that the server took something.
+func (u *Uplink) accepted(now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.status.Working {
+		if u.lost.IsZero() {
+			u.o.Log.Info("uplink works")
+		} else {
+			u.o.Log.Info("uplink restored", "after", now.Sub(u.lost).Round(time.Second))
+		}
+		u.status.Working, u.status.Since = true, now
+	}
+	u.status.LastError, u.status.LastSuccess, u.lost = "", now, time.Time{}
+}
+
+// failed notes that the server took nothing. The first failure is logged, and one of another kind, not every attempt.
+func (u *Uplink) failed(now time.Time, r *refusal) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch {
+	case u.lost.IsZero():
+		u.o.Log.Warn("uplink lost", "err", r)
+		u.status.Working, u.status.Since, u.lost = false, now, now
+	case u.kind != r.status:
+		u.o.Log.Warn("uplink still lost", "err", r)
+	}
+	u.kind, u.status.LastError = r.status, r.Error()
+}
+
+func (u *Uplink) rejected(lines int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.status.Rejected += int64(lines)
+}
+
+func (u *Uplink) observe(outcome string) {
+	if u.o.Observe != nil {
+		u.o.Observe(outcome)
+	}
+}
