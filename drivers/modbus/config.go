@@ -1,0 +1,225 @@
+package modbus
+
+import (
+	"maps"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/conf"
+)
+
+// settings are the keys of an endpoint's modbus section.
+type settings struct {
+	URL          string         `yaml:"url"`
+	Baud         int            `yaml:"baud"`
+	Parity       string         `yaml:"parity"`
+	StopBits     int            `yaml:"stop_bits"`
+	DataBits     int            `yaml:"data_bits"`
+	Timeout      time.Duration  `yaml:"timeout"` // of one request
+	Retries      int            `yaml:"retries"`
+	Gap          *time.Duration `yaml:"gap"` // between two requests
+	ConnectDelay time.Duration  `yaml:"connect_delay"`
+}
+
+// line is how a serial line is set.
+type line struct {
+	baud, dataBits, stopBits int
+	parity                   string
+}
+
+// place is where a wire is: a serial path, or host:port.
+type place struct {
+	framing framing
+	name    string // what wires are shared by
+}
+
+// defaults of what the configuration leaves out.
+const (
+	defaultPort          = "502"
+	defaultSerialTimeout = 500 * time.Millisecond
+	defaultTCPTimeout    = time.Second
+	defaultSerialGap     = 20 * time.Millisecond
+	defaultEvery         = time.Second
+)
+
+// decodeSettings reads an endpoint's settings; ok is false where its place is not known.
+func decodeSettings(s conf.Section) (set settings, at place, ok bool) {
+	set = settings{Baud: 9600, Parity: "none", StopBits: 1, DataBits: 8, Retries: 1}
+	s.Decode(&set)
+	at, ok = parseURL(s.At("url"), set.URL)
+	if ok && at.framing != rtu {
+		for _, key := range []string{"baud", "parity", "stop_bits", "data_bits"} {
+			if s.At(key).Exists() {
+				s.At(key).Problem("this key is for a serial line, rtu:///dev/…; a TCP connection has none")
+			}
+		}
+	}
+	if speeds := bauds(); speeds[set.Baud] == 0 {
+		var names []string
+		for _, baud := range slices.Sorted(maps.Keys(speeds)) {
+			names = append(names, strconv.Itoa(baud))
+		}
+		s.At("baud").NotOneOf(s.At("baud").Value(), names)
+	}
+	oneOf(s.At("parity"), set.Parity, "none", "even", "odd")
+	oneOf(s.At("stop_bits"), strconv.Itoa(set.StopBits), "1", "2")
+	oneOf(s.At("data_bits"), strconv.Itoa(set.DataBits), "7", "8")
+	if set.Retries < 0 || set.Retries > 10 {
+		s.At("retries").Problem("must be between %d and %d", 0, 10)
+	}
+	if s.At("timeout").Exists() && set.Timeout < time.Millisecond {
+		s.At("timeout").Problem("a timeout is at least 1ms")
+	}
+	if set.Timeout == 0 {
+		set.Timeout = map[framing]time.Duration{tcp: defaultTCPTimeout, rtuOver: defaultTCPTimeout, rtu: defaultSerialTimeout}[at.framing]
+	}
+	if set.Gap == nil {
+		gap := map[framing]time.Duration{rtu: defaultSerialGap}[at.framing]
+		set.Gap = &gap
+	}
+	return set, at, ok
+}
+
+func oneOf(s conf.Section, got string, allowed ...string) {
+	if !slices.Contains(allowed, got) {
+		s.NotOneOf(got, allowed)
+	}
+}
+
+func (set settings) line() line { return line{set.Baud, set.DataBits, set.StopBits, set.Parity} }
+
+// parseURL reads tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port.
+func parseURL(s conf.Section, raw string) (place, bool) {
+	const forms = "an address is tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port, not %q"
+	u, err := url.Parse(raw)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		s.Problem(forms, raw)
+		return place{}, false
+	}
+	switch scheme := u.Scheme; scheme {
+	case "rtu":
+		if u.Host != "" || len(u.Path) < 2 || strings.HasSuffix(u.Path, "/") {
+			s.Problem("a serial line is rtu:// and its whole path: rtu:///dev/serial/by-id/…, not %q", raw)
+			return place{}, false
+		}
+		return place{rtu, filepath.Clean(u.Path)}, true
+	case "tcp", "rtu+tcp":
+		port, framing := u.Port(), tcp
+		if scheme == "rtu+tcp" {
+			framing = rtuOver
+			if port == "" {
+				s.Problem("RTU over TCP has no port of its own: give one, rtu+tcp://host:port")
+				return place{}, false
+			}
+		}
+		if port == "" {
+			port = defaultPort
+		}
+		if n, err := strconv.Atoi(port); u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || err != nil || n < 1 || n > 65535 {
+			s.Problem(forms, raw)
+			return place{}, false
+		}
+		return place{framing, net.JoinHostPort(strings.ToLower(u.Hostname()), port)}, true
+	}
+	s.Problem(forms, raw)
+	return place{}, false
+}
+
+// deviceKeys are the keys of a device besides those that all devices have. A profile may hold them under modbus: as defaults.
+type deviceKeys struct {
+	Unit         *int           `yaml:"unit"`
+	MaxGap       *int           `yaml:"max_gap"`
+	MaxRegisters *int           `yaml:"max_registers"`
+	MaxBits      *int           `yaml:"max_bits"`
+	Gap          *time.Duration `yaml:"gap"` // between two requests to this device
+}
+
+// decodeDevice reads one device; its signals are made ready.
+func decodeDevice(e drivers.Endpoint, s conf.Section, f framing) *device {
+	var own, model deviceKeys
+	dev, profile := e.Device(s, "modbus", &own)
+	profile.Settings.Decode(&model)
+	if dev.Every == 0 {
+		dev.Every = defaultEvery
+	}
+	d := &device{Device: dev}
+	least, greatest := 1, 247 // Source: MODBUS over Serial Line V1.02, 2.2
+	switch f {
+	case tcp:
+		least, greatest = 0, 255
+	case rtuOver:
+		greatest = 255 // some boxes behind converters leave the factory with 255
+	}
+	switch unit := first(own.Unit, model.Unit); {
+	case unit == nil:
+		s.At("unit").Problem("the unit id is missing, %d to %d; a TCP device that has none mostly answers to 1 or 255", least, greatest)
+	default:
+		d.unit = uint8(between(s, "unit", *unit, least, greatest))
+	}
+	d.limits = limits{
+		gap:       between(s, "max_gap", value(0, own.MaxGap, model.MaxGap), 0, 124),
+		registers: between(s, "max_registers", value(125, own.MaxRegisters, model.MaxRegisters), 1, 125),
+		bits:      between(s, "max_bits", value(2000, own.MaxBits, model.MaxBits), 1, 2000),
+	}
+	d.rest = value(0, own.Gap, model.Gap)
+	d.points = compileAll(s, dev, d.limits)
+	for _, p := range d.points {
+		kind := p.Of()
+		d.fast = d.fast || kind.Class == drivers.Gas || kind.Class == drivers.Fire && kind.Form == drivers.State
+	}
+	return d
+}
+
+// compileAll makes the signals of a device ready and reports their mistakes: at their own keys, or at the device's profile.
+func compileAll(s conf.Section, dev drivers.Device, l limits) []point {
+	listed := s.At("signals").Items()
+	points := make([]point, 0, len(dev.Signals))
+	for i, sig := range dev.Signals {
+		p, mistakes := compile(sig)
+		p.key = dev.Key(sig)
+		if len(mistakes) == 0 && !p.at.Table.Bits() && p.count > l.registers {
+			s.At("max_registers").Problem("the signal %s takes %d registers: more than a request may read", sig.ID, p.count)
+		}
+		for _, m := range mistakes {
+			if dev.Profile == "" && i < len(listed) {
+				m.report(listed[i].At(m.key))
+				continue
+			}
+			s.At("profile").Problem("the signal %s of the profile: %s", sig.ID, m.text())
+		}
+		points = append(points, p)
+	}
+	return points
+}
+
+// between reports a number outside its bounds at the key, or where it comes from the profile, at the device.
+func between(s conf.Section, key string, n, least, greatest int) int {
+	if n < least || n > greatest {
+		s.At(key).Problem("must be between %d and %d", least, greatest)
+	}
+	return n
+}
+
+// first is the first value that is given, nil if none is.
+func first[T any](given ...*T) *T {
+	for _, v := range given {
+		if v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// value is the first value that is given, or the default.
+func value[T any](byDefault T, given ...*T) T {
+	if v := first(given...); v != nil {
+		return *v
+	}
+	return byDefault
+}

@@ -1,0 +1,348 @@
+package modbus
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"embergate/drivers"
+
+	"github.com/goburrow/modbus"
+)
+
+// port is a connected wire: a TCP connection or a serial line.
+type port interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// link is the connection of a session and all that its owner remembers of it. It is the transport below goburrow's
+// client, which makes and reads the PDUs; goburrow's own transports are not safe where units share a wire.
+type link struct {
+	at    place
+	line  line
+	open  opener
+	delay time.Duration   // after connecting
+	ctx   context.Context // its end closes the port
+
+	port    port
+	undo    func() bool // stops the closing at the end of ctx
+	txid    uint16
+	last    time.Time           // when the last exchange ended
+	rests   map[uint8]time.Time // no request to the unit before
+	silence int                 // exchanges running without a byte back
+	dead    error               // the connection is lost for good
+	current *request
+	buffer  [mostReceive]byte
+}
+
+const (
+	dialTimeout    = 5 * time.Second
+	mostSilence    = 3                       // exchanges without a byte, after which a TCP connection is made anew
+	slowestSilence = 1750 * time.Microsecond // 3.5 characters above 19200 baud. Source: MODBUS over Serial Line V1.02, 2.5.1.1
+	overSilence    = 20 * time.Millisecond   // what passes for silence behind a TCP connection
+)
+
+// openWire dials, or opens a serial line.
+func openWire(ctx context.Context, at place, l line) (port, error) {
+	if at.framing == rtu {
+		return openSerial(ctx, at.name, l)
+	}
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", at.name)
+	if err != nil {
+		return nil, err // names operation and address itself
+	}
+	return conn, nil
+}
+
+// connect opens the port.
+func (l *link) connect() error {
+	p, err := l.open(l.ctx, l.at, l.line)
+	if err != nil {
+		return fmt.Errorf("modbus: connect: %w", err)
+	}
+	l.port, l.silence, l.last = p, 0, time.Now()
+	l.undo = context.AfterFunc(l.ctx, func() { p.Close() })
+	return nil
+}
+
+// settle gives the device the time that it needs after a connection.
+func (l *link) settle() error { return sleep(l.ctx, l.delay) }
+
+// drop closes the port, if there is one.
+func (l *link) drop() {
+	if l.port == nil {
+		return
+	}
+	l.undo()
+	l.port.Close()
+	l.port = nil
+}
+
+// rested is when the unit may be asked again.
+func (l *link) rested(unit uint8) time.Time { return l.rests[unit] }
+
+// serve carries a request out and answers it.
+func (l *link) serve(r *request) {
+	a := answer{began: time.Now()}
+	if err := r.ctx.Err(); err != nil {
+		a.err = err
+	} else {
+		l.current = r
+		a.data, a.err = r.do(modbus.NewClient2(l.packager(r.unit), l))
+	}
+	a.ended = time.Now()
+	if r.rest > 0 {
+		if l.rests == nil {
+			l.rests = map[uint8]time.Time{}
+		}
+		l.rests[r.unit] = a.ended.Add(r.rest)
+	}
+	r.answer <- a
+}
+
+// packager is goburrow's for the framing; the transport that it carries is never opened.
+func (l *link) packager(unit uint8) modbus.Packager {
+	if l.at.framing == tcp {
+		handler := &modbus.TCPClientHandler{}
+		handler.SlaveId = unit
+		return handler
+	}
+	handler := &modbus.RTUClientHandler{}
+	handler.SlaveId = unit
+	return handler
+}
+
+// Send is modbus.Transporter: one request and its reply. A connection that broke since the last request is made anew
+// within the request, once. Where that fails, or a serial line is gone, the session ends.
+func (l *link) Send(adu []byte) ([]byte, error) {
+	for attempt := 0; ; attempt++ {
+		if l.port == nil {
+			if err := l.connect(); err != nil {
+				l.dead = err
+				return nil, fmt.Errorf("%w: %w", errLost, err)
+			}
+			l.settle()
+		}
+		reply, err := l.exchange(adu)
+		l.last = time.Now()
+		var frame *frameError
+		switch {
+		case err == nil:
+			l.silence = 0
+			return reply, nil
+		case errors.As(err, &frame):
+			l.silence = 0
+			if frame.broken || l.at.framing == rtuOver {
+				l.drop() // without transaction ids a stream out of step gives one unit's answer to another
+			}
+			return nil, err
+		case errors.Is(err, errSilent):
+			l.silence++
+			if l.at.framing == rtuOver || l.at.framing == tcp && l.silence >= mostSilence {
+				l.drop()
+			}
+			return nil, err
+		}
+		l.drop()
+		if l.at.framing == rtu {
+			l.dead = fmt.Errorf("modbus: serial line %s: %w", l.at.name, err)
+		}
+		if l.dead != nil || attempt > 0 || l.ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", errLost, err)
+		}
+	}
+}
+
+// exchange writes one request and reads its reply. An error is errSilent, a *frameError, or that of a lost connection.
+func (l *link) exchange(adu []byte) ([]byte, error) {
+	r := l.current
+	if l.at.framing == tcp {
+		if err := sleep(l.ctx, r.gap-time.Since(l.last)); err != nil {
+			return nil, err
+		}
+		l.txid++ // one counter for the connection, whatever the unit
+		binary.BigEndian.PutUint16(adu, l.txid)
+	} else if err := l.listen(r); err != nil {
+		return nil, err
+	}
+	deadline := time.Now().Add(r.timeout)
+	l.port.SetWriteDeadline(deadline)
+	r.trace.keep(Frame{Time: time.Now(), Sent: true, Bytes: adu})
+	if _, err := l.port.Write(adu); err != nil {
+		return nil, err
+	}
+	if l.at.framing == tcp {
+		return l.receiveTCP(adu, deadline)
+	}
+	return l.receiveRTU(adu, deadline)
+}
+
+// listen throws away what arrives before a request, and returns when the gap is over and the line is silent.
+func (l *link) listen(r *request) error {
+	until := l.last.Add(r.gap)
+	if l.at.framing == rtu {
+		until = l.last.Add(max(r.gap, l.quiet()))
+	}
+	giveUp := time.Now().Add(max(r.timeout, r.gap))
+	for {
+		until = later(until, time.Now().Add(time.Millisecond))
+		l.port.SetReadDeadline(until)
+		n, err := l.port.Read(l.buffer[:])
+		switch {
+		case n > 0 && time.Now().After(giveUp):
+			return framef(drivers.CRC, "the line is never silent: noise, or another master")
+		case n > 0:
+			r.trace.keep(Frame{Time: time.Now(), Bytes: append([]byte(nil), l.buffer[:n]...), Note: "before the request: thrown away"})
+			until = later(until, time.Now().Add(l.quiet()))
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err == nil:
+			return io.EOF
+		default:
+			return err
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// quiet is how long a line is silent between two frames: 3.5 characters.
+func (l *link) quiet() time.Duration {
+	if l.at.framing == rtuOver {
+		return overSilence
+	}
+	if l.line.baud > 19200 {
+		return slowestSilence
+	}
+	return l.characters(7) / 2
+}
+
+// characters is how long n characters take on the serial line.
+func (l *link) characters(n int) time.Duration {
+	bits := 1 + l.line.dataBits + l.line.stopBits
+	if l.line.parity != "none" {
+		bits++
+	}
+	return time.Duration(n*bits) * time.Second / time.Duration(l.line.baud)
+}
+
+func (l *link) receiveTCP(request []byte, deadline time.Time) ([]byte, error) {
+	received := l.buffer[:0]
+	l.port.SetReadDeadline(deadline)
+	for {
+		n, err := l.port.Read(l.buffer[len(received):])
+		received = l.buffer[:len(received)+n]
+		reply, used, scanned := scanTCP(received, request)
+		if used > 0 && (reply == nil || used > len(reply)) {
+			l.note(received[:used-len(reply)], "a late reply: thrown away")
+		}
+		if reply != nil && len(received) > used {
+			l.drop() // what follows the reply may be the beginning of another frame
+		}
+		if reply != nil && scanned == nil {
+			return l.kept(reply, ""), nil
+		}
+		if !errors.Is(scanned, errMore) {
+			l.note(received, scanned.Error())
+			return nil, scanned
+		}
+		received = l.buffer[:copy(l.buffer[:], received[used:])]
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && len(received) == 0:
+			return nil, errSilent
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, l.cutShort(received, request)
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return nil, io.EOF
+		}
+	}
+}
+
+// cutShort explains the beginning of a Modbus TCP frame after which nothing more came.
+func (l *link) cutShort(received, request []byte) error {
+	e := framef(drivers.Decode, "%d bytes of a reply, then nothing", len(received))
+	if speaksRTU(received, request[6:]) {
+		e.detail = "RTU frames come from this TCP port: use rtu+tcp://"
+	}
+	e.broken = true
+	l.note(received, e.detail)
+	return e
+}
+
+// receiveRTU reads until the reply is whole. After something else it reads on until the line is silent. A reply that
+// has begun is given the time that its characters take.
+func (l *link) receiveRTU(request []byte, deadline time.Time) ([]byte, error) {
+	received := l.buffer[:0]
+	var wrong error
+	until := deadline
+	for {
+		l.port.SetReadDeadline(until)
+		n, err := l.port.Read(l.buffer[len(received):])
+		if n > 0 && len(received) == 0 && l.at.framing == rtu {
+			deadline = deadline.Add(l.characters(pduSize(request[1:], request[1]) + 3))
+		}
+		received = l.buffer[:len(received)+n]
+		if n > 0 {
+			reply, scanned := scanRTU(received, request)
+			if scanned == nil {
+				return l.kept(reply, ""), nil
+			}
+			until = deadline
+			if !errors.Is(scanned, errMore) {
+				wrong, until = scanned, earlier(deadline, time.Now().Add(l.quiet()))
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, l.unanswered(received, request, wrong)
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return nil, io.EOF
+		case len(received) == mostReceive:
+			return nil, l.unanswered(received, request, framef(drivers.CRC, "%d bytes and no reply in them", mostReceive))
+		}
+	}
+}
+
+// unanswered says what was heard on an RTU line instead of the reply.
+func (l *link) unanswered(received, request []byte, wrong error) error {
+	if wrong == nil {
+		wrong = silentRTU(received, request)
+	}
+	if len(received) > 0 {
+		l.note(received, wrong.Error())
+	}
+	return wrong
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// kept copies a frame out of the buffer and into the trace.
+func (l *link) kept(frame []byte, note string) []byte {
+	own := append([]byte(nil), frame...)
+	l.current.trace.keep(Frame{Time: time.Now(), Bytes: own, Note: note})
+	return own
+}
+
+// note keeps what came instead of a reply.
+func (l *link) note(received []byte, why string) { l.kept(received, why) }

@@ -1,0 +1,277 @@
+package modbus
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"embergate/drivers"
+
+	"github.com/goburrow/modbus"
+)
+
+const (
+	mostBackoff = 30 * time.Second       // between two probes of a unit that does not answer
+	slowRetry   = time.Minute            // before what a unit refused is asked for again
+	mostBusy    = 3                      // how often a busy unit is asked again in one poll
+	busyPause   = 100 * time.Millisecond // before a busy unit is asked again; doubles
+)
+
+// poller reads one device on time.
+type poller struct {
+	driver  *driver
+	device  *device
+	session *session
+	log     *slog.Logger
+	start   time.Time // of the first period
+
+	blocks []*block // in the order they are asked for; the one that timed out last comes last
+	silent int      // polls running without an answer
+	since  time.Time
+}
+
+func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
+	return &poller{
+		driver: d, device: dev, session: s, start: start,
+		log:    d.Log.With("endpoint", d.ID, "device", dev.ID, "unit", dev.unit),
+		blocks: plan(dev.points, dev.limits),
+	}
+}
+
+// run polls at a fixed rate until ctx ends. A poll that took longer than its period is followed by the next at once;
+// periods that went by without a poll are reported and not made up for.
+func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
+	every := p.device.Every
+	for slot := time.Duration(0); ; {
+		if sleep(ctx, time.Until(p.start.Add(slot*every))) != nil {
+			return
+		}
+		readings := p.poll(ctx)
+		if ctx.Err() != nil || p.session.ended() {
+			return // the answers of a lost connection say nothing of the device
+		}
+		emit(readings)
+		now := time.Since(p.start) / every
+		switch {
+		case p.silent > 0:
+			slot = (time.Since(p.start) + p.backoff(p.silent) + every - 1) / every
+		case now <= slot+1:
+			slot++
+		default:
+			p.driver.Monitor.Overrun(p.device.ID)
+			slot = now
+		}
+	}
+}
+
+// backoff is the pause after n polls without an answer: twice the period, doubling up to mostBackoff.
+func (p *poller) backoff(n int) time.Duration {
+	pause := p.device.Every
+	for range n {
+		if pause < mostBackoff {
+			pause = min(2*pause, mostBackoff)
+		}
+	}
+	return pause
+}
+
+// poll asks for all blocks that are due and makes the reading of every signal.
+func (p *poller) poll(ctx context.Context) []drivers.Reading {
+	round := &round{poller: p, ctx: ctx, readings: make([]drivers.Reading, len(p.device.points))}
+	var asked []*block
+	for _, b := range p.blocks {
+		asked = append(asked, round.fetch(b)...)
+	}
+	if i := slices.Index(asked, round.stuck) + 1; i > 0 { // last next time, so that the next poll begins with another
+		asked = slices.Concat(asked[i:], asked[:i])
+	}
+	p.blocks = asked
+	if ctx.Err() == nil && !p.session.ended() {
+		p.judge(round)
+	}
+	if !round.began.IsZero() {
+		p.driver.Monitor.Polled(round.ended.Sub(round.began))
+	}
+	return round.readings
+}
+
+// judge tells whether the unit is alive, from one poll.
+func (p *poller) judge(r *round) {
+	switch {
+	case r.answered && p.silent > 0:
+		p.log.Info("device answers again", "after", r.ended.Sub(p.since))
+		p.silent = 0
+		for _, b := range p.blocks {
+			if b.fault.silent() {
+				b.retry = time.Time{}
+			}
+		}
+	case r.over && !r.answered:
+		if p.silent == 0 {
+			p.since = r.ended
+			p.log.Warn("device does not answer", "detail", r.fault.detail)
+		}
+		p.silent++
+	}
+}
+
+// round is one poll of a device.
+type round struct {
+	*poller
+	ctx      context.Context
+	readings []drivers.Reading // by point
+
+	answered     bool  // the unit said something, if only an exception
+	over         bool  // the unit fell silent: nothing more is asked
+	fault        fault // how
+	stuck        *block
+	began, ended time.Time
+}
+
+// fetch asks for a block and makes its readings. A block that the unit refuses is halved until what it refuses is alone.
+// It returns the blocks to ask for next time in the place of this one.
+func (r *round) fetch(b *block) []*block {
+	now := time.Now()
+	switch {
+	case r.over:
+		r.bad(b, r.fault, now)
+		return []*block{b}
+	case b.retry.After(now) && !(r.silent > 0 && b.fault.silent()): // a probe of the unit asks for any block
+		r.bad(b, b.fault, now)
+		return []*block{b}
+	}
+	data, f, at := r.ask(b)
+	if f.reason == "" {
+		r.good(b, data, at)
+		return []*block{b}
+	}
+	if f.divisible() && len(b.spans) > 1 {
+		left, right := b.halve()
+		return r.rejoin(r.fetch(left), r.fetch(right))
+	}
+	r.refuse(b, f, at)
+	return []*block{b}
+}
+
+// rejoin puts the halves of a block together again. Where a refused part was found between them, what stands on either
+// side of it stays apart; where both halves are whole, it was the joining that the unit refused.
+func (r *round) rejoin(left, right []*block) []*block {
+	refused := func(b *block) bool { return b.fault.refused() }
+	l, f := left[len(left)-1], right[0]
+	if (slices.ContainsFunc(left, refused) || slices.ContainsFunc(right, refused)) && l.fault.reason == "" && f.fault.reason == "" {
+		if one, ok := join(l, f, r.device.limits); ok {
+			return slices.Concat(left[:len(left)-1], []*block{one}, right[1:])
+		}
+	}
+	return slices.Concat(left, right)
+}
+
+func (r *round) good(b *block, data []byte, at time.Time) {
+	if b.fault.refused() {
+		r.log.Info("registers are answered again", "block", b.String())
+	}
+	b.fault, b.silence, b.retry = fault{}, 0, time.Time{}
+	for _, s := range b.spans {
+		raw := b.slice(data, s)
+		for _, i := range s.points {
+			r.readings[i] = r.device.points[i].reading(raw, at)
+		}
+	}
+}
+
+func (r *round) bad(b *block, f fault, at time.Time) {
+	for _, s := range b.spans {
+		for _, i := range s.points {
+			r.readings[i] = r.device.points[i].bad(at, f.reason, f.detail)
+		}
+	}
+}
+
+// refuse notes that a block was not read, and when to ask again.
+func (r *round) refuse(b *block, f fault, at time.Time) {
+	switch {
+	case f.silent():
+		r.over, r.fault, r.stuck = true, f, b
+		b.silence++
+		b.retry = at.Add(r.backoff(b.silence))
+	case f.refused():
+		if !b.fault.refused() {
+			r.log.Warn("registers refused", "block", b.String(), "detail", f.detail)
+		}
+		b.retry = at.Add(slowRetry)
+	}
+	b.fault = f
+	r.bad(b, f, at)
+}
+
+// ask reads a block. Lost and damaged frames are asked for again as often as the settings say, a busy unit after a pause
+// and on a count of its own.
+func (r *round) ask(b *block) (data []byte, f fault, at time.Time) {
+	retries, order := r.driver.settings.Retries, normal
+	switch {
+	case r.silent > 0 && !r.answered:
+		retries, order = 0, probing
+	case r.device.fast:
+		order = fast
+	}
+	for attempt, busy := 0, 0; ; {
+		q := r.driver.request(r.ctx, r.device, order)
+		q.do = func(c modbus.Client) ([]byte, error) { return b.read(c) }
+		a := r.session.ask(q)
+		if r.began.IsZero() {
+			r.began = a.began
+		}
+		r.ended = a.ended
+		if a.err == nil {
+			r.answered = true
+			return a.data, fault{}, a.ended
+		}
+		if r.ctx.Err() != nil {
+			return nil, fault{reason: drivers.Offline, detail: "the driver stops"}, a.ended
+		}
+		f = explain(a.err, b.String())
+		r.answered = r.answered || !f.silent()
+		if f.reason == drivers.CRC || f.reason == drivers.Decode {
+			r.driver.Monitor.Malformed(r.device.ID, f.reason, f.detail)
+		}
+		switch {
+		case f.busy() && busy < mostBusy:
+			if sleep(r.ctx, busyPause<<busy) != nil {
+				return nil, f, a.ended
+			}
+			busy++
+		case f.again() && attempt < retries:
+			attempt++
+		default:
+			return nil, f, a.ended
+		}
+	}
+}
+
+// read asks for the block's addresses.
+func (b *block) read(c modbus.Client) ([]byte, error) {
+	return read(c, b.table(), uint16(b.first()), uint16(b.count()))
+}
+
+func read(c modbus.Client, t Table, first, count uint16) ([]byte, error) {
+	switch t {
+	case Coil:
+		return c.ReadCoils(first, count)
+	case Discrete:
+		return c.ReadDiscreteInputs(first, count)
+	case Input:
+		return c.ReadInputRegisters(first, count)
+	default:
+		return c.ReadHoldingRegisters(first, count)
+	}
+}
+
+// String names the block as the installer does: holding 0 to 9.
+func (b *block) String() string {
+	if b.count() == 1 {
+		return fmt.Sprintf("%s %d", b.table(), b.first())
+	}
+	return fmt.Sprintf("%s %d to %d", b.table(), b.first(), b.end()-1)
+}

@@ -1,0 +1,74 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// bauds are the speeds a serial line may have.
+func bauds() map[int]uint32 {
+	return map[int]uint32{
+		300: unix.B300, 600: unix.B600, 1200: unix.B1200, 2400: unix.B2400, 4800: unix.B4800, 9600: unix.B9600,
+		19200: unix.B19200, 38400: unix.B38400, 57600: unix.B57600, 115200: unix.B115200, 230400: unix.B230400,
+		460800: unix.B460800, 921600: unix.B921600,
+	}
+}
+
+// openSerial opens a serial line for this process alone, raw and with nothing left in its buffers. The file is
+// non-blocking, so reads and writes have deadlines; a read ends with EIO or EOF when the adapter is unplugged.
+func openSerial(_ context.Context, path string, l line) (port, error) {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := setRaw(fd, l); err != nil {
+		return nil, errors.Join(fmt.Errorf("set up %s: %w", path, err), unix.Close(fd))
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func setRaw(fd int, l line) error {
+	if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return fmt.Errorf("read settings: %w", err)
+	}
+	speed := bauds()[l.baud]
+	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
+	t.Cflag = unix.CREAD | unix.CLOCAL | speed
+	t.Ispeed, t.Ospeed = speed, speed
+	t.Cflag |= map[int]uint32{7: unix.CS7, 8: unix.CS8}[l.dataBits]
+	if l.stopBits == 2 {
+		t.Cflag |= unix.CSTOPB
+	}
+	switch l.parity {
+	case "even":
+		t.Cflag |= unix.PARENB
+	case "odd":
+		t.Cflag |= unix.PARENB | unix.PARODD
+	}
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0 // with VMIN 0 an empty line would read as its end
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
+}
+
+// stableName is the link below /dev/serial/by-id that names the adapter at a path such as /dev/ttyUSB0, "" if there is
+// none: the numbers of /dev/ttyUSB change when adapters are plugged in another order.
+func stableName(path string) string {
+	links, _ := filepath.Glob("/dev/serial/by-id/*")
+	for _, link := range links {
+		if target, err := filepath.EvalSymlinks(link); err == nil && target == path {
+			return link
+		}
+	}
+	return ""
+}
