@@ -99,7 +99,7 @@ func (b *Board) Acknowledge(now time.Time, id string, act Act) ([]Event, error) 
 		return b.rest(s, act, EventAcknowledged), nil
 	}
 	a.State = Acknowledged
-	return []Event{b.event(a, s, EventAcknowledged, act)}, nil
+	return []Event{b.event(s, a, act, EventAcknowledged)}, nil
 }
 
 // Silence turns the sound off until the next trigger or escalation. It is not an acknowledgement.
@@ -109,7 +109,7 @@ func (b *Board) Silence(now time.Time, id string, act Act) ([]Event, error) {
 		return nil, err
 	}
 	a.Silenced = true
-	return []Event{b.event(a, s, EventSilenced, act)}, nil
+	return []Event{b.event(s, a, act, EventSilenced)}, nil
 }
 
 // Reset ends an alarm that is cleared and acknowledged. An alarm whose rule is gone has nothing that could clear it any
@@ -141,19 +141,17 @@ func (b *Board) Shelve(now time.Time, id string, act Act, until time.Time, secon
 	if err != nil {
 		return nil, err
 	}
-	second = strings.TrimSpace(second)
-	switch span := until.Sub(now); {
+	span, second := until.Sub(now), strings.TrimSpace(second)
+	switch {
 	case strings.TrimSpace(act.Note) == "":
 		return nil, refuse(ErrInput, "shelving an alarm needs a reason")
 	case span <= 0 || span > maxShelf:
 		return nil, refuse(ErrInput, "shelving an alarm needs an end, at most 8 hours ahead")
 	case a.Class == "fire" && (second == "" || strings.EqualFold(second, strings.TrimSpace(act.By))):
 		return nil, refuse(ErrInput, "shelving a fire alarm needs a second person")
-	default:
-		s.shelf = now.Add(span)
 	}
-	a.ShelvedUntil = at(until)
-	event := b.event(a, s, EventShelved, act)
+	a.ShelvedUntil, s.shelf = at(until), now.Add(span)
+	event := b.event(s, a, act, EventShelved)
 	event.Second = second
 	return []Event{event}, nil
 }
@@ -178,20 +176,15 @@ func (b *Board) Verdict(now time.Time, id, verdict string, act Act) ([]Event, er
 	case a.Active():
 		return nil, refuse(ErrState, "alarm %s is still active; a verdict can be given when it has cleared", id)
 	}
-	var events []Event
+	defer b.settle(s)
+	a.Verdict = verdict
 	if a.State == Returned {
 		a.AcknowledgedAt, a.AcknowledgedBy = at(now), act.By
-		a.State = Latched
-		events = append(events, b.event(a, s, EventAcknowledged, act))
-		a.Verdict = verdict
-		events = append(events, b.rest(s, act, EventVerdict)...)
-	} else {
-		a.Verdict = verdict
-		events = append(events, b.event(a, s, EventVerdict, act))
+		return b.rest(s, act, EventAcknowledged, EventVerdict), nil
 	}
-	s.past = slices.DeleteFunc(s.past, func(p Alarm) bool { return !p.WantsVerdict() })
-	b.settle(s)
-	return events, nil
+	event := b.event(s, a, act, EventVerdict)
+	s.past = slices.DeleteFunc(s.past, func(p Alarm) bool { return p.Verdict != "" })
+	return []Event{event}, nil
 }
 
 // Remind says once more that the alarm is open. The act may be the gateway's own.
@@ -200,7 +193,7 @@ func (b *Board) Remind(now time.Time, id string, act Act) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Event{b.event(a, s, EventReminder, act)}, nil
+	return []Event{b.event(s, a, act, EventReminder)}, nil
 }
 
 // Escalate passes an open alarm on to more people: it sounds again, and one that was acknowledged but is still active
@@ -214,5 +207,5 @@ func (b *Board) Escalate(now time.Time, id string, act Act) ([]Event, error) {
 	if a.State == Acknowledged {
 		a.State, a.AcknowledgedAt, a.AcknowledgedBy = Unacknowledged, nil, ""
 	}
-	return []Event{b.event(a, s, EventEscalated, act)}, nil
+	return []Event{b.event(s, a, act, EventEscalated)}, nil
 }

@@ -1,13 +1,10 @@
 package alarm
 
 import (
-	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
 
-	"embergate/drivers"
 	"embergate/rules"
 )
 
@@ -141,11 +138,6 @@ func (b *Board) holds(s *source) []Event {
 	return nil
 }
 
-// meant tells whether the open alarm is a drill's or a test's, and its condition is now found outside of one.
-func (s *source) meant() bool {
-	return s.open() && (s.alarm.Drill || s.alarm.Test) && !s.found.tagged()
-}
-
 // Tick ends the delays and shelves whose time has come.
 func (b *Board) Tick(now time.Time) []Event {
 	b.now = now
@@ -214,140 +206,6 @@ func (s *source) next() time.Time {
 	return next
 }
 
-// trigger makes an alarm of a condition that held for long enough. What began as a drill or a test and is now meant ends
-// as what it was, so that nobody takes the real one for it.
-func (b *Board) trigger(s *source) []Event {
-	s.on.stop()
-	if s.open() && !s.meant() {
-		return b.again(s)
-	}
-	var events []Event
-	if s.open() {
-		if s.alarm.Active() {
-			s.alarm.ClearedAt = at(b.now)
-			events = b.close(s, Act{}, s.cleared())
-		} else {
-			events = b.close(s, Act{})
-		}
-	}
-	return append(events, b.raise(s))
-}
-
-// raise begins a new alarm.
-func (b *Board) raise(s *source) Event {
-	c := &s.found
-	if s.alarm.ID != "" && s.alarm.WantsVerdict() {
-		s.past = append(s.past, s.alarm)
-		s.past = s.past[max(0, len(s.past)-maxPast):]
-	}
-	b.raised++
-	b.changed[""] = true
-	s.alarm = Alarm{
-		ID:   fmt.Sprintf("%08d-%x", b.raised, uint64(b.now.UnixMilli())),
-		Rule: c.Rule.ID, Class: c.Rule.Class, Level: c.Rule.Level, State: Unacknowledged,
-		RaisedAt: b.now.UTC(), Count: 1, Drill: c.Drill, Test: c.Test,
-	}
-	s.describe()
-	b.note(s)
-	if s.alarm.Level == rules.LevelFault {
-		return b.event(&s.alarm, s, EventFaultRaised, Act{})
-	}
-	return b.event(&s.alarm, s, EventRaised, Act{})
-}
-
-// again is a new trigger of an open alarm: it wants to be acknowledged anew.
-func (b *Board) again(s *source) []Event {
-	a := &s.alarm
-	if !a.Active() {
-		a.Count++
-		b.note(s)
-	}
-	a.State, a.Level, a.Silenced, a.Verdict = Unacknowledged, s.found.Rule.Level, false, ""
-	a.AcknowledgedAt, a.AcknowledgedBy, a.ClearedAt = nil, "", nil
-	s.describe()
-	return []Event{b.event(a, s, EventCounted, Act{})}
-}
-
-// note remembers an announced trigger. An alarm that comes and goes becomes unstable: it then stays active until nothing
-// triggered it for flapWindow. Fire is never held back (RU12).
-func (b *Board) note(s *source) {
-	if s.alarm.Class == "fire" {
-		return
-	}
-	s.triggers = slices.DeleteFunc(s.triggers, func(t time.Time) bool { return b.now.Sub(t) >= flapWindow })
-	s.triggers = append(s.triggers, b.now)
-	if len(s.triggers) > flapTriggers {
-		s.alarm.Unstable = true
-	}
-}
-
-// clear ends the activity of an alarm; it is said once for each trigger that was announced.
-func (b *Board) clear(s *source) []Event {
-	s.off.stop()
-	a := &s.alarm
-	a.ClearedAt = at(b.now)
-	if a.Unstable {
-		a.Unstable, s.triggers = false, nil
-	}
-	if a.State == Acknowledged {
-		return b.rest(s, Act{}, s.cleared())
-	}
-	a.State = Returned
-	return []Event{b.event(a, s, s.cleared(), Act{})}
-}
-
-// rest puts an alarm that is cleared and acknowledged where it belongs, and says what brought it there.
-func (b *Board) rest(s *source, act Act, done string) []Event {
-	if !s.latch && s.alarm.ShelvedUntil == nil {
-		return b.close(s, act, done)
-	}
-	s.alarm.State = Latched
-	return []Event{b.event(&s.alarm, s, done, act)}
-}
-
-// close ends the alarm, and says first what brought it there.
-func (b *Board) close(s *source, act Act, done ...string) []Event {
-	a := &s.alarm
-	a.State, a.ClosedAt, a.Silenced, a.Unstable = Closed, at(b.now), false, false
-	if a.Verdict == "" && a.Drill {
-		a.Verdict = "drill"
-	}
-	if a.Verdict == "" && a.Test {
-		a.Verdict = "test"
-	}
-	if a.ShelvedUntil != nil {
-		a.ShelvedUntil, s.shelf = nil, time.Time{}
-		done = append(done, EventUnshelved)
-	}
-	s.on.stop()
-	s.off.stop()
-	var events []Event
-	for _, kind := range append(done, EventClosed) {
-		events = append(events, b.event(a, s, kind, act))
-	}
-	return events
-}
-
-// unshelve ends a shelf whose time is over; an alarm that only waited for it closes.
-func (b *Board) unshelve(s *source) []Event {
-	s.alarm.ShelvedUntil, s.shelf = nil, time.Time{}
-	if s.alarm.State == Latched {
-		return b.rest(s, Act{}, EventUnshelved)
-	}
-	return []Event{b.event(&s.alarm, s, EventUnshelved, Act{})}
-}
-
-// event says that something happened to an alarm, with a copy of it as it is now.
-func (b *Board) event(a *Alarm, s *source, kind string, act Act) Event {
-	a.Revision++
-	b.changed[s.key] = true
-	as := *a
-	return Event{
-		ID: fmt.Sprintf("%s/%d", a.ID, a.Revision), Time: b.now.UTC(), Type: kind, Alarm: &as,
-		By: act.By, Via: act.Via, Note: act.Note,
-	}
-}
-
 // settle forgets a source of which nothing is left, and sees to it that delays under way are recorded in time.
 func (b *Board) settle(s *source) {
 	if s.alarm.ID != "" && !s.open() && !s.alarm.WantsVerdict() && len(s.triggers) == 0 {
@@ -371,27 +229,6 @@ func (s *source) moving(now time.Time) bool {
 	return s.unkept || s.off.running || s.on.running && s.found.Rule != nil && !s.on.over(now, s.found.Rule.For)
 }
 
-// read keeps the value of an open alarm up to date. That alone is no event, and no change that the store is told of.
-func (s *source) read(r drivers.Reading) {
-	if !s.open() || r.Signal == "" {
-		return
-	}
-	a := &s.alarm
-	a.Quality = r.Quality.String()
-	if r.Quality == drivers.Good && (a.Value == nil || *a.Value != r.Value) && !math.IsNaN(r.Value) && !math.IsInf(r.Value, 0) {
-		value := r.Value
-		a.Value = &value
-	}
-}
-
-// describe takes over what people are told of the source.
-func (s *source) describe() {
-	c, a := &s.found, &s.alarm
-	a.Name, a.Message, a.Zone, a.ZonePath = c.Name, c.Message, c.Zone, c.ZonePath
-	a.Device, a.DeviceName, a.Signal, a.Unit = c.Device, c.DeviceName, c.Signal, c.Unit
-	s.read(c.Reading)
-}
-
 func (s *source) open() bool { return s.alarm.ID != "" && s.alarm.Open() }
 
 // calm tells whether no trigger was announced for flapWindow.
@@ -407,14 +244,6 @@ func (s *source) hold() time.Duration {
 	return s.found.Rule.Hold
 }
 
-// cleared is the type of the event that says that the alarm has cleared.
-func (s *source) cleared() string {
-	if s.alarm.Level == rules.LevelFault {
-		return EventFaultCleared
-	}
-	return EventCleared
-}
-
 func not(v rules.Value) rules.Value {
 	switch v {
 	case rules.True:
@@ -424,8 +253,6 @@ func not(v rules.Value) rules.Value {
 	}
 	return rules.Unknown
 }
-
-func at(t time.Time) *time.Time { t = t.UTC(); return &t }
 
 // earlier is the earlier of two times, of which zero is none.
 func earlier(x, y time.Time) time.Time {
