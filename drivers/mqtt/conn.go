@@ -146,18 +146,15 @@ func (p *packetReader) next() error {
 	return p.publish(first, length)
 }
 
-// publish passes a PUBLISH that may be too long.
+// publish passes a PUBLISH of more than maxPayload bytes, whose payload may still be short enough.
 func (p *packetReader) publish(first byte, length int) error {
 	var size [2]byte
 	if _, err := io.ReadFull(p.r, size[:]); err != nil {
 		return err
 	}
-	before := 2 + int(binary.BigEndian.Uint16(size[:])) // the payload
+	before := 2 + int(binary.BigEndian.Uint16(size[:])) // the payload; less than maxPayload
 	if first&0x06 != 0 {
 		before += 2
-	}
-	if before > length {
-		return fmt.Errorf("%w: PUBLISH of %d bytes with a topic of %d", errPacket, length, before)
 	}
 	if over := length - before - (maxPayload + 1); over > 0 {
 		p.skip, length = over, length-over
