@@ -85,6 +85,15 @@ type document struct {
 	lines    []string
 	env      Environment
 	problems Problems
+	into     *document // the file that includes this one, whose problems it shares; nil for none
+}
+
+// root is the document that gathers the problems.
+func (d *document) root() *document {
+	for d.into != nil {
+		d = d.into
+	}
+	return d
 }
 
 // Section is a part of a configuration file: a node, its path and place. The zero Section is absent.
@@ -99,7 +108,11 @@ type Section struct {
 
 // Parse reads the YAML of the named file. What is not YAML at all is a problem of the returned section too.
 func Parse(name string, data []byte, env Environment) Section {
-	s := Section{doc: &document{name: name, lines: strings.Split(string(data), "\n"), env: env}, line: 1, col: 1}
+	return parse(&document{name: name, lines: strings.Split(string(data), "\n"), env: env}, data)
+}
+
+func parse(doc *document, data []byte) Section {
+	s := Section{doc: doc, line: 1, col: 1}
 	var root yaml.Node
 	if err := yaml.Load(data, &root); err != nil {
 		s.syntax(err)
@@ -120,6 +133,25 @@ func Load(path string, env Environment) (Section, error) {
 		return Section{}, err
 	}
 	return Parse(path, data, env), nil
+}
+
+// Include is Parse of the file that a scalar names; a relative path starts at the folder of this file. The problems of
+// both gather in one list.
+func (s Section) Include() Section {
+	path := s.Value()
+	if path == "" {
+		s.Problem("must be a single value")
+		return Section{}
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.Dir(), path)
+	}
+	data, err := s.doc.env.ReadFile(path)
+	if err != nil {
+		s.Problem("the file cannot be read: %s", err)
+		return Section{}
+	}
+	return parse(&document{name: path, lines: strings.Split(string(data), "\n"), env: s.doc.env, into: s.doc}, data)
 }
 
 func (s Section) syntax(err error) {
@@ -144,13 +176,17 @@ func (s Section) syntax(err error) {
 	s.Problem("not valid YAML: %s", err.Error())
 }
 
-// Problems are all problems reported so far in the file, by line; nil if there is none.
+// Problems are all problems reported so far in the file and those it includes, by line; nil if there is none.
 func (s Section) Problems() Problems {
-	if s.doc == nil || len(s.doc.problems) == 0 {
+	if s.doc == nil || len(s.doc.root().problems) == 0 {
 		return nil
 	}
-	all := append(Problems(nil), s.doc.problems...)
+	all := append(Problems(nil), s.doc.root().problems...)
+	own := s.doc.root().name
 	sort.SliceStable(all, func(i, j int) bool {
+		if all[i].File != all[j].File {
+			return all[i].File == own || all[j].File != own && all[i].File < all[j].File
+		}
 		if all[i].Line != all[j].Line {
 			return all[i].Line < all[j].Line
 		}
@@ -277,10 +313,11 @@ func (s Section) NotOneOf(got string, allowed []string) {
 
 func (s Section) report(p Problem) {
 	p.File, p.Line, p.Column, p.Key = s.doc.name, s.line, s.col, s.path
-	for _, known := range s.doc.problems {
-		if known.Line == p.Line && known.Column == p.Column && known.Key == p.Key && known.What.String() == p.What.String() {
+	root := s.doc.root()
+	for _, known := range root.problems {
+		if known.File == p.File && known.Line == p.Line && known.Column == p.Column && known.Key == p.Key && known.What.String() == p.What.String() {
 			return
 		}
 	}
-	s.doc.problems = append(s.doc.problems, p)
+	root.problems = append(root.problems, p)
 }

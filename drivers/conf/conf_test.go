@@ -177,3 +177,28 @@ func FuzzParse(f *testing.F) {
 		_ = s.Problems().In(i18n.Chinese)
 	})
 }
+
+func TestAnIncludedFileReportsItsMistakesWithThoseOfItsFile(t *testing.T) {
+	files := map[string]string{"/etc/home/kitchen.yaml": "- {colour: red}\n"}
+	env := conf.Environment{ReadFile: func(path string) ([]byte, error) {
+		if data, ok := files[path]; ok {
+			return []byte(data), nil
+		}
+		return nil, fs.ErrNotExist
+	}}
+	root := conf.Parse("/etc/home/home.yaml", []byte("files: [kitchen.yaml, attic.yaml]\nzzz: 1\n"), env)
+	root.At("zzz").Problem("unknown key")
+	for _, s := range root.At("files").Items() {
+		for _, item := range s.Include().Items() {
+			item.Decode(&struct {
+				Color string `yaml:"color"`
+			}{})
+		}
+	}
+	want := "/etc/home/home.yaml:1:23: files[1]: the file cannot be read: file does not exist\n" +
+		"/etc/home/home.yaml:2:6: zzz: unknown key\n" +
+		"/etc/home/kitchen.yaml:1:4: [0].colour: unknown key; allowed: color; did you mean color?"
+	if got := root.Problems().Error(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
