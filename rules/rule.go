@@ -65,4 +65,5 @@ type Rule struct {
 	Latch   bool          `yaml:"latch"`  // stays until a person resets it
 	Outputs []Output      `yaml:"outputs"`
 	Message drivers.Name  `yaml:"message"` // with {zone} {device} {signal} {value} {unit} {name}
+	From    string        `yaml:"-"`       // the pack or file it is from; inline
 }

@@ -35,6 +35,24 @@ type Zone struct {
 type Set struct {
 	rules     []*Rule
 	instances []*Instance
+	calendar  calendar
+	index     map[string]int // signals by key
+	signals   []watched
+	windows   []int64 // span of each window
+}
+
+// watched is a signal with what depends on it.
+type watched struct {
+	key        string
+	optional   bool
+	dependents []dependent
+	windows    []int
+}
+
+// dependent is an instance that reads a signal.
+type dependent struct {
+	instance int
+	always   bool // every reading counts, not only one that differs: windows and age()
 }
 
 // Instance is one rule at one source: what can become one alarm.
@@ -43,35 +61,43 @@ type Instance struct {
 	Rule   *Rule  // as the overrides leave it for this source
 	Signal string // device.signal, "" for a zone's
 	Zone   string // zone id, "" where unknown
+
+	index       int
+	own         int // index of its signal, -1 for a zone's
+	when, until bound
+	every       int64 // ns after which time alone may change its outcome; 0 is never
 }
 
-// New reads the rules section, compiles and type-checks every rule and makes its instances.
-func New(s conf.Section, m Model) *Set { return &Set{} }
+// bound is a condition with its operands bound to the signals of one instance. The zero value is no condition.
+type bound struct {
+	condition *condition
+	operands  []reader
+}
 
-// Rules are the rules in force, in order, one an id.
+// New reads the rules section (packs, override, inline, files, calendar), compiles and type-checks every rule, and makes
+// an instance of each at each of its sources. It reports every mistake at its place, inside an expression too, and
+// touches no disk but through the section's environment. An absent section, or one without packs, has all packs: a
+// home that configures nothing is protected.
+//
+// A set with mistakes is not for use: the caller asks the section for its problems.
+func New(s conf.Section, m Model) *Set {
+	if m.Location == nil {
+		m.Location = time.FixedZone("Asia/Shanghai", 8*60*60)
+	}
+	b := newBuilder(m)
+	f := readFile(s)
+	b.set.calendar = readCalendar(f.Calendar, m.Location)
+	drafts := f.rules()
+	b.overrides = b.readOverrides(f.Override, drafts)
+	for _, d := range drafts {
+		b.add(d)
+	}
+	return b.set
+}
+
+// Rules are the rules in force in their order, one an id. Where overrides with where make a rule differ from source to
+// source, it is the one for the others; each Instance has its own.
 func (s *Set) Rules() []*Rule { return s.rules }
 
 // Instances are all rules at all their sources.
 func (s *Set) Instances() []*Instance { return s.instances }
-
-// NewState is an empty state of the set.
-func (s *Set) NewState() *State { return &State{} }
-
-// State is what the conditions see: latest readings and windows.
-type State struct{}
-
-// Result is the outcome of an instance.
-type Result struct {
-	When, Until Value
-	Reading     drivers.Reading
-	Retained    bool
-	Err         error
-}
-
-func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance { return nil }
-func (st *State) Due(now time.Time) []*Instance                             { return nil }
-func (st *State) Next() time.Time                                           { return time.Time{} }
-func (st *State) Eval(i *Instance, now time.Time) Result                    { return Result{} }
-func (st *State) Latest(signal string) (drivers.Reading, bool)              { return drivers.Reading{}, false }
-func (st *State) SetDrill(on bool)                                          {}
-func (st *State) SetActive(func(class Class) int)                           {}

@@ -1,0 +1,329 @@
+package rules
+
+import (
+	"slices"
+	"time"
+
+	"embergate/drivers"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// builder makes the instances of a set.
+type builder struct {
+	set       *Set
+	site      *site
+	compiler  *compiler
+	overrides []override
+	windows   map[[2]int64]int // by signal and span
+}
+
+// compiled is a rule with its conditions, as the overrides of some of its sources leave it.
+type compiled struct {
+	rule        *Rule
+	when, until *condition
+}
+
+// reader is an operand bound to the signals of one instance.
+type reader struct {
+	op     op
+	signal int     // -1 is none
+	list   []int   // of own() and imbalance()
+	groups []group // of active() and active_devices()
+	window int
+	span   int64 // how far active() looks back, ns
+	bit    int
+	unit   ref.Val
+	hours  hours
+	class  Class
+}
+
+// group is the counted signals of one device, and the signals that say that it is under test.
+type group struct{ members, tests []int }
+
+func newBuilder(m Model) *builder {
+	b := &builder{set: &Set{index: map[string]int{}}, site: newSite(m), windows: map[[2]int64]int{}}
+	c, err := newCompiler(b.site)
+	if err != nil {
+		panic(err) // the tables of this package contradict each other; no test would pass
+	}
+	b.compiler = c
+	for i, s := range m.Signals {
+		b.set.index[s.Key] = i
+		b.set.signals = append(b.set.signals, watched{key: s.Key, optional: s.Signal.Optional})
+	}
+	return b
+}
+
+// add compiles a rule and makes its instances.
+func (b *builder) add(d draft) {
+	general, key := b.adjusted(d, point{})
+	variants := map[string]*compiled{key: b.compile(general)}
+	made, lacking := 0, []lack(nil)
+	for _, at := range b.sources(d) {
+		adjusted, key := b.adjusted(d, at.point)
+		v, ok := variants[key]
+		if !ok {
+			v = b.compile(adjusted)
+			variants[key] = v
+		}
+		if v == nil || adjusted.disabled {
+			continue
+		}
+		lacks, ok := b.instance(v, at)
+		lacking = append(lacking, lacks...)
+		if ok {
+			made++
+		}
+	}
+	if made == 0 {
+		for _, l := range lacking {
+			l.at.NotOneOf(l.flag, l.flags)
+		}
+	}
+	if v := variants[key]; v != nil && (!general.disabled || made > 0) {
+		b.set.rules = append(b.set.rules, v.rule)
+	}
+}
+
+// compile reads the conditions of a rule; nil where there are mistakes.
+func (b *builder) compile(d draft) *compiled {
+	v := &compiled{rule: &d.rule}
+	b.outputs(d)
+	zone := d.rule.Zone != ""
+	v.when = b.compiler.condition(d.when, zone)
+	if d.rule.Until != "" {
+		v.until = b.compiler.condition(d.until, zone)
+		if v.until == nil {
+			return nil
+		}
+	}
+	if v.when == nil {
+		return nil
+	}
+	counts := slices.ContainsFunc(v.when.operands, func(o operand) bool { return o.op.counts() })
+	if d.rule.Zone == "each" && !counts {
+		d.when.Problem("a rule for each zone counts signals of it; use active or active_devices")
+		return nil
+	}
+	return v
+}
+
+// outputs reports outputs that are not there or cannot be written.
+func (b *builder) outputs(d draft) {
+	for _, s := range d.outputs.Items() {
+		at := s.At("write")
+		i, ok := b.site.index[at.Value()]
+		if !ok {
+			b.site.unknown(at, at.Value())
+			continue
+		}
+		if !b.site.signals[i].Signal.Writable {
+			at.Problem("the signal %s is not writable", at.Value())
+		}
+	}
+}
+
+// origin is one source of a rule: a signal, or a zone.
+type origin struct {
+	point
+	signal int // -1 for a zone
+	each   bool
+}
+
+// sources are the sources of a rule; mistakes in its scope are reported.
+func (b *builder) sources(d draft) []origin {
+	var list []origin
+	add := func(i int) { list = append(list, origin{b.site.signals[i].point(), i, d.rule.Each != ""}) }
+	switch {
+	case d.rule.Signal != "":
+		i, ok := b.site.index[d.rule.Signal]
+		if !ok {
+			b.site.unknown(d.at.At("signal"), d.rule.Signal)
+			return nil
+		}
+		add(i)
+	case d.rule.Each != "":
+		each := b.compiler.selector(d.at.At("each"))
+		for i, s := range b.site.signals {
+			if each != nil && each.selects(s.point()) {
+				add(i)
+			}
+		}
+	case d.rule.Zone == "each":
+		for _, z := range b.site.zones {
+			list = append(list, origin{point{zone: z.ID}, -1, true})
+		}
+	default:
+		zones := b.site.named("zone")
+		if !slices.Contains(zones, d.rule.Zone) {
+			d.at.At("zone").NotOneOf(d.rule.Zone, append(zones, "each"))
+			return nil
+		}
+		list = append(list, origin{point{zone: d.rule.Zone}, -1, false})
+	}
+	return list
+}
+
+// lack is a flag that a signal does not have.
+type lack struct {
+	at    place
+	flag  string
+	flags []string
+}
+
+// instance makes one rule at one source. A signal without a flag that the rule reads is no source of it, and neither is
+// a zone without a signal that the rule counts, or with no others than one zone below it has.
+func (b *builder) instance(v *compiled, at origin) (lacks []lack, ok bool) {
+	in := &Instance{Rule: v.rule, Zone: at.zone, index: len(b.set.instances), own: at.signal}
+	if at.signal >= 0 {
+		in.Signal = b.site.signals[at.signal].Key
+		in.Key = v.rule.ID + "@" + in.Signal
+	} else {
+		in.Key = v.rule.ID + "@" + at.zone
+	}
+	for _, c := range []*condition{v.when, v.until} {
+		if c != nil && at.signal >= 0 {
+			lacks = append(lacks, b.lacks(c, b.site.signals[at.signal])...)
+		}
+		if c == v.when && at.signal < 0 && at.each && b.redundant(c, at.zone) {
+			return nil, false
+		}
+	}
+	if len(lacks) > 0 {
+		return lacks, false
+	}
+	in.when, in.until = b.bind(v.when, in), b.bind(v.until, in)
+	b.set.instances = append(b.set.instances, in)
+	return nil, true
+}
+
+func (b *builder) lacks(c *condition, s Signal) []lack {
+	var list []lack
+	for _, o := range c.operands {
+		if o.op == opFlag && o.signal == "" {
+			if _, ok := bit(s, o.flag); !ok {
+				list = append(list, lack{o.at, o.flag, flags(s)})
+			}
+		}
+	}
+	return list
+}
+
+// redundant tells whether a zone has no signal that the condition counts, or only those of one zone directly below it.
+func (b *builder) redundant(c *condition, zone string) bool {
+	count := func(zone string) int {
+		n := 0
+		for _, o := range c.operands {
+			for _, g := range b.site.members(zone, o.kinds) {
+				n += len(g.members)
+			}
+		}
+		return n
+	}
+	own := count(zone)
+	return own == 0 || slices.ContainsFunc(b.site.zones, func(z Zone) bool { return z.In == zone && count(z.ID) == own })
+}
+
+// bind gives every operand of a condition its signals, and notes what the instance depends on.
+func (b *builder) bind(c *condition, in *Instance) bound {
+	if c == nil {
+		return bound{}
+	}
+	bd := bound{condition: c, operands: make([]reader, len(c.operands))}
+	for i, o := range c.operands {
+		r := b.reader(o, in)
+		bd.operands[i] = r
+		always := o.op.windowed() || o.op == opAge
+		b.depend(in, always, r.signal)
+		b.depend(in, false, r.list...)
+		for _, g := range r.groups {
+			b.depend(in, false, g.members...)
+			b.depend(in, false, g.tests...)
+		}
+		if every := o.every(); every > 0 && (in.every == 0 || every < in.every) {
+			in.every = every
+		}
+	}
+	return bd
+}
+
+func (b *builder) reader(o operand, in *Instance) reader {
+	r := reader{op: o.op, signal: in.own, span: int64(o.window), hours: o.hours, class: o.class}
+	if o.signal != "" {
+		r.signal = b.site.index[o.signal]
+	}
+	switch {
+	case o.op.windowed():
+		r.window = b.window(r.signal, int64(o.window))
+	case o.op.counts():
+		r.signal, r.groups = -1, b.site.members(in.Zone, o.kinds)
+	}
+	switch o.op {
+	case opFlag:
+		r.bit, _ = bit(b.site.signals[r.signal], o.flag)
+	case opUnit:
+		s := b.site.signals[in.own].Signal
+		r.unit = types.String(s.Of().Unit)
+		if s.Of().Unit == "" {
+			r.unit = types.String(s.Unit)
+		}
+	case opOnline:
+		if o.signal == "" {
+			r.signal = -1
+			if i, ok := b.site.index[b.site.signals[in.own].Device.ID+"."+drivers.OnlineSignal]; ok {
+				r.signal = i
+			}
+		}
+	case opOwn:
+		r.signal, r.list = -1, b.site.siblings(in.own, o.kinds)
+	case opAnyAlarm, opSchedule, opWorkday, opDrill:
+		r.signal = -1
+	case opImbalance:
+		r.signal = -1
+		for _, key := range o.signals {
+			r.list = append(r.list, b.site.index[key])
+		}
+	}
+	return r
+}
+
+// window is the number of the window of a signal and span; conditions share them.
+func (b *builder) window(signal int, span int64) int {
+	key := [2]int64{int64(signal), span}
+	n, ok := b.windows[key]
+	if !ok {
+		n = len(b.set.windows)
+		b.windows[key] = n
+		b.set.windows = append(b.set.windows, span)
+		b.set.signals[signal].windows = append(b.set.signals[signal].windows, n)
+	}
+	return n
+}
+
+func (b *builder) depend(in *Instance, always bool, signals ...int) {
+	for _, i := range signals {
+		if i < 0 {
+			continue
+		}
+		list := b.set.signals[i].dependents
+		if n := len(list); n > 0 && list[n-1].instance == in.index {
+			list[n-1].always = list[n-1].always || always
+			continue
+		}
+		b.set.signals[i].dependents = append(list, dependent{in.index, always})
+	}
+}
+
+// every is how soon time alone may change what an operand reads; 0 is never. Windows are looked at sixty times in their
+// span, but not more often than every second; all else that time moves, every second.
+func (o operand) every() int64 {
+	switch {
+	case o.op.windowed() || o.op.counts() && o.window > 0:
+		return int64(min(max(o.window/60, time.Second), time.Minute))
+	case o.op == opAge || o.op == opAnyAlarm || o.op == opSchedule || o.op == opWorkday:
+		return int64(time.Second)
+	}
+	return 0
+}

@@ -1,0 +1,285 @@
+package rules
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"embergate/drivers"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// evaluation is what CEL's nodes see of the state while one instance is evaluated.
+type evaluation struct {
+	state    *State
+	operands []reader
+	now      int64
+	wall     time.Time
+}
+
+// ResolveName finds nothing: every word of a condition is an operand.
+func (e *evaluation) ResolveName(string) (any, bool) { return nil, false }
+
+// Parent is none.
+func (e *evaluation) Parent() cel.Activation { return nil }
+
+// Eval decides an instance as of now.
+func (st *State) Eval(in *Instance, now time.Time) Result {
+	e := &st.eval
+	e.now, e.wall = st.clock(now), now
+	var r Result
+	r.When, r.Err = e.decide(in.when)
+	if in.until.condition != nil {
+		var err error
+		if r.Until, err = e.decide(in.until); r.Err == nil {
+			r.Err = err
+		}
+	} else {
+		r.Until = [...]Value{Unknown: Unknown, False: True, True: False}[r.When]
+	}
+	r.Reading, r.Retained = st.deciding(in)
+	if in.every > 0 {
+		st.turns[in.index].due = e.now + in.every
+	}
+	return r
+}
+
+func (e *evaluation) decide(b bound) (Value, error) {
+	e.operands = b.operands
+	out, _, err := b.condition.program.Eval(e)
+	switch {
+	case out == types.True:
+		return True, nil
+	case out == types.False:
+		return False, nil
+	case err == error(errUnknown):
+		return Unknown, nil
+	}
+	return Unknown, err
+}
+
+// deciding is the reading that an alarm of the instance shows, and whether it rests on retained messages alone.
+func (st *State) deciding(in *Instance) (r drivers.Reading, retained bool) {
+	if in.own >= 0 {
+		r = st.signals[in.own].reading
+		return r, r.Retained
+	}
+	var youngest int64 = math.MinInt64
+	fresh := false
+	for i := range in.when.operands {
+		for _, g := range in.when.operands[i].groups {
+			for _, m := range g.members {
+				s := &st.signals[m]
+				if !s.good || s.reading.Value != 1 {
+					continue
+				}
+				fresh = fresh || !s.reading.Retained
+				if s.lastActive > youngest {
+					youngest, r = s.lastActive, s.reading
+				}
+			}
+		}
+	}
+	return r, youngest != math.MinInt64 && !fresh
+}
+
+var (
+	qualities = [...]ref.Val{drivers.Bad: types.String("bad"), drivers.Uncertain: types.String("uncertain"), drivers.Good: types.String("good")}
+	zero      = ref.Val(types.Double(0))
+)
+
+// read is the value of one operand; unknown where it has no good reading.
+func (e *evaluation) read(r *reader) ref.Val {
+	st := e.state
+	var s *live
+	if r.signal >= 0 {
+		s = &st.signals[r.signal]
+	}
+	switch r.op {
+	case opLast:
+		if !s.good {
+			return unknown
+		}
+		return s.value
+	case opUnit:
+		return r.unit
+	case opAvg, opMin, opMax, opDelta, opRate, opStddev, opChanges:
+		if !s.good {
+			return unknown
+		}
+		v, ok := st.windows[r.window].read(r.op, e.now)
+		if !ok {
+			return unknown
+		}
+		return types.Double(v)
+	case opFlag:
+		if !s.good {
+			return unknown
+		}
+		return types.Bool(uint64(s.reading.Value)>>r.bit&1 == 1)
+	case opAge:
+		if e.silent(r) {
+			return unknown
+		}
+		return types.Double(float64(e.now-s.lastGood) / 1e9)
+	case opQuality:
+		if e.silent(r) {
+			return unknown
+		}
+		return qualities[min(s.reading.Quality, drivers.Good)]
+	case opReason:
+		if e.silent(r) {
+			return unknown
+		}
+		return types.String(s.reading.Reason)
+	case opOnline:
+		if s == nil || !s.good {
+			return unknown
+		}
+		return types.Bool(s.reading.Value == 1)
+	case opOwn:
+		return types.Bool(st.any(r.list))
+	case opActive, opDevices:
+		low, high := e.count(r)
+		if low != high {
+			return unknown
+		}
+		return types.Double(low)
+	default:
+		return e.surroundings(r)
+	}
+}
+
+// silent tells whether a signal is one that not every unit of the model has, and this unit has not shown it yet.
+func (e *evaluation) silent(r *reader) bool {
+	return !e.state.signals[r.signal].seen && e.state.set.signals[r.signal].optional
+}
+
+// surroundings reads the operands that are about no single signal.
+func (e *evaluation) surroundings(r *reader) ref.Val {
+	st := e.state
+	switch r.op {
+	case opAnyAlarm:
+		if st.active == nil {
+			return unknown
+		}
+		classes := Classes
+		if r.class != "" {
+			classes = []Class{r.class}
+		}
+		for _, c := range classes {
+			if st.active(c) > 0 {
+				return types.True
+			}
+		}
+		return types.False
+	case opSchedule:
+		return types.Bool(r.hours.holds(e.wall.In(st.set.calendar.zone)))
+	case opWorkday:
+		return types.Bool(st.set.calendar.workday(e.wall.In(st.set.calendar.zone)))
+	case opDrill:
+		return types.Bool(st.drill)
+	default: // opImbalance
+		return e.imbalance(r.list)
+	}
+}
+
+// imbalance is the greatest distance from the mean in per cent of the mean; 0 where the mean is 0: no load is even.
+func (e *evaluation) imbalance(list []int) ref.Val {
+	var mean float64
+	for _, i := range list {
+		if !e.state.signals[i].good {
+			return unknown
+		}
+		mean += e.state.signals[i].reading.Value / float64(len(list))
+	}
+	if mean == 0 {
+		return zero
+	}
+	var most float64
+	for _, i := range list {
+		most = max(most, math.Abs(e.state.signals[i].reading.Value-mean))
+	}
+	return types.Double(100 * most / math.Abs(mean))
+}
+
+// any tells whether one of the signals is known to be at 1.
+func (st *State) any(list []int) bool {
+	for _, i := range list {
+		if s := &st.signals[i]; s.good && s.reading.Value == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// count is the least and the greatest number of signals, or for active_devices of devices not under test, that are at 1
+// or were within the operand's span. A signal without a good reading may be.
+func (e *evaluation) count(r *reader) (low, high float64) {
+	st := e.state
+	for i := range r.groups {
+		g := &r.groups[i]
+		if r.op == opDevices && st.any(g.tests) {
+			continue
+		}
+		var sure, maybe float64
+		for _, m := range g.members {
+			s := &st.signals[m]
+			switch {
+			case s.good && s.reading.Value == 1, r.span > 0 && s.lastActive != math.MinInt64 && e.now-s.lastActive <= r.span:
+				sure++
+			case !s.good && (s.seen || !st.set.signals[m].optional):
+				maybe++
+			}
+		}
+		if r.op == opDevices {
+			maybe = min(maybe, 1-min(sure, 1))
+			sure = min(sure, 1)
+		}
+		low, high = low+sure, high+sure+maybe
+	}
+	return low, high
+}
+
+// Operand is a word of a condition and what it reads now.
+type Operand struct {
+	Text  string // avg("5m")
+	Value string // 12.5, true, bad; unknown where there is no good reading
+}
+
+// Explain says what each word of an instance's conditions reads now: what it would need to fire, or to clear.
+func (st *State) Explain(in *Instance, now time.Time) []Operand {
+	e := &st.eval
+	e.now, e.wall = st.clock(now), now
+	var list []Operand
+	for _, b := range []bound{in.when, in.until} {
+		for i := range b.operands {
+			v := "unknown"
+			switch x := e.read(&b.operands[i]).(type) {
+			case types.Double:
+				v = strconv.FormatFloat(float64(x), 'f', -1, 64)
+			case types.Bool:
+				v = strconv.FormatBool(bool(x))
+			case types.String:
+				v = string(x)
+			}
+			list = append(list, Operand{b.condition.operands[i].text, v})
+		}
+	}
+	return list
+}
+
+// asks tells whether a condition of the instance has an operand of the kind.
+func (in *Instance) asks(o op) bool {
+	for _, b := range []bound{in.when, in.until} {
+		for i := range b.operands {
+			if b.operands[i].op == o {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,93 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+
+	"embergate/drivers/conf"
+)
+
+// reporter is a section, or a part of an expression in one.
+type reporter interface {
+	NotOneOf(got string, allowed []string)
+}
+
+// site is the model with the ways into it that compiling needs.
+type site struct {
+	signals []Signal
+	index   map[string]int   // by key
+	device  map[string][]int // a device's signals
+	zones   []Zone
+	below   map[string][]int // a zone's signals, its own and those below it
+}
+
+func newSite(m Model) *site {
+	s := &site{signals: m.Signals, zones: m.Zones, index: map[string]int{}, device: map[string][]int{}, below: map[string][]int{}}
+	around := map[string]string{}
+	for _, z := range m.Zones {
+		around[z.ID] = z.In
+	}
+	for i, sig := range m.Signals {
+		s.index[sig.Key] = i
+		s.device[sig.Device.ID] = append(s.device[sig.Device.ID], i)
+		zone := sig.Device.Zone
+		for range m.Zones { // no tree is deeper, and a loop ends
+			if zone == "" {
+				break
+			}
+			s.below[zone] = append(s.below[zone], i)
+			zone = around[zone]
+		}
+	}
+	return s
+}
+
+// members are the signals of the given kinds in a zone and below it, one group a device.
+func (s *site) members(zone string, kinds []string) []group {
+	var groups []group
+	of := map[string]int{}
+	for _, i := range s.below[zone] {
+		sig := s.signals[i]
+		if !slices.Contains(kinds, sig.Signal.Kind) {
+			continue
+		}
+		n, ok := of[sig.Device.ID]
+		if !ok {
+			n = len(groups)
+			of[sig.Device.ID] = n
+			groups = append(groups, group{tests: s.siblings(i, []string{"test"})})
+		}
+		groups[n].members = append(groups[n].members, i)
+	}
+	return groups
+}
+
+// siblings are the signals of the given kinds in the same device.
+func (s *site) siblings(i int, kinds []string) []int {
+	var list []int
+	for _, j := range s.device[s.signals[i].Device.ID] {
+		if slices.Contains(kinds, s.signals[j].Signal.Kind) {
+			list = append(list, j)
+		}
+	}
+	return list
+}
+
+// unknown reports a signal that there is not, with those of its device or the nearest of all.
+func (s *site) unknown(at reporter, key string) {
+	device, _, _ := strings.Cut(key, ".")
+	var allowed []string
+	for _, i := range s.device[device] {
+		allowed = append(allowed, s.signals[i].Key)
+	}
+	if len(allowed) == 0 {
+		keys := make([]string, len(s.signals))
+		for i, sig := range s.signals {
+			keys[i] = sig.Key
+		}
+		if near := conf.Nearest(key, keys); near != "" {
+			allowed = []string{near}
+		}
+	}
+	at.NotOneOf(key, allowed)
+}

@@ -1,0 +1,248 @@
+package rules
+
+import (
+	"container/heap"
+	"math"
+	"time"
+
+	"embergate/drivers"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// State is what the conditions of a set see: the latest reading of each signal, and windows of readings as long as the
+// rules look back. One goroutine uses it. A reading counts from when it is handed in, not from when its payload says it
+// was taken, and times are compared by Go's monotonic clock: neither a device's wrong clock nor a step of the wall clock
+// changes an age or a window.
+type State struct {
+	set       *Set
+	base      time.Time // the first time told; all others are kept as nanoseconds since
+	last      int64     // the latest time told
+	signals   []live
+	windows   []window
+	turns     []turn
+	queue     queue
+	stamp     uint64
+	drill     bool
+	active    func(Class) int
+	eval      evaluation
+	reached   []*Instance // answer of Update, reused
+	dueAgain  []*Instance // answer of Due, reused
+	drillings []int       // instances that ask for drill()
+}
+
+// live is the latest of one signal.
+type live struct {
+	reading    drivers.Reading
+	seen, good bool
+	value      ref.Val // of a good reading
+	lastGood   int64   // the state's start where there was none
+	lastActive int64   // when it was last at 1; math.MinInt64 is never
+}
+
+// turn is when an instance is to be evaluated again.
+type turn struct {
+	stamp  uint64 // of the Update that has it already
+	due    int64
+	queued int // entries in the queue
+}
+
+// Result is the outcome of one instance.
+type Result struct {
+	When  Value
+	Until Value // of the clear condition; without one it is the opposite of When
+
+	// Reading is the latest of the signal that decides: the instance's own; for a zone's the youngest of those that count
+	// at 1. It is zero where there is none.
+	Reading drivers.Reading
+
+	// Retained tells that all evidence for True is from retained MQTT messages: the signal's reading is one, or each one
+	// that counts in the zone. It restores an alarm that is known, and raises no new one.
+	Retained bool
+
+	// Err says why a condition cannot be evaluated although its readings are good, such as a division by zero. It is nil
+	// where a condition is Unknown for want of good readings.
+	Err error
+}
+
+// NewState is the state before any reading: every signal is unknown.
+func (s *Set) NewState() *State {
+	st := &State{
+		set: s, signals: make([]live, len(s.signals)), windows: make([]window, len(s.windows)),
+		turns: make([]turn, len(s.instances)),
+	}
+	for i, span := range s.windows {
+		st.windows[i] = newWindow(span)
+	}
+	for i := range st.signals {
+		st.signals[i].lastActive = math.MinInt64
+	}
+	for i, in := range s.instances {
+		st.push(i, 0) // everything is looked at once
+		if in.asks(opDrill) {
+			st.drillings = append(st.drillings, i)
+		}
+	}
+	st.eval.state = st
+	return st
+}
+
+// Adopt takes over what another state has seen of the same signals: the latest readings, and the windows of the same
+// length. A reload does so, and no window starts anew.
+func (st *State) Adopt(old *State) {
+	st.base, st.last, st.drill, st.active = old.base, old.last, old.drill, old.active
+	for i, w := range st.set.signals {
+		j, ok := old.set.index[w.key]
+		if !ok {
+			continue
+		}
+		st.signals[i] = old.signals[j]
+		for _, n := range w.windows {
+			for _, m := range old.set.signals[j].windows {
+				if old.windows[m].span == st.windows[n].span {
+					st.windows[n] = old.windows[m].clone()
+				}
+			}
+		}
+	}
+}
+
+// clock turns a time into nanoseconds since the first one told. It never goes back.
+func (st *State) clock(now time.Time) int64 {
+	if st.base.IsZero() {
+		st.base = now
+	}
+	st.last = max(st.last, int64(now.Sub(st.base)))
+	return st.last
+}
+
+// Update takes a batch of readings and answers the instances to evaluate: those that read a signal of the batch whose
+// value, quality or reason changed, or a window or age of it. The answer is valid until the next Update. Where a batch
+// has a signal twice, the instances see the later reading; a window sees both.
+func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
+	at := st.clock(now)
+	st.stamp++
+	st.reached = st.reached[:0]
+	for i := range batch {
+		n, ok := st.set.index[batch[i].Signal]
+		if !ok {
+			continue
+		}
+		w, s := &st.set.signals[n], &st.signals[n]
+		changed := s.take(at, &batch[i])
+		if s.good {
+			for _, win := range w.windows {
+				st.windows[win].add(at, s.reading.Value)
+			}
+		}
+		for _, d := range w.dependents {
+			if (changed || d.always) && st.turns[d.instance].stamp != st.stamp {
+				st.turns[d.instance].stamp = st.stamp
+				st.reached = append(st.reached, st.set.instances[d.instance])
+			}
+		}
+	}
+	return st.reached
+}
+
+// take stores a reading and tells whether it differs from the one before.
+func (s *live) take(at int64, r *drivers.Reading) bool {
+	old, first := &s.reading, !s.seen
+	good := r.Quality == drivers.Good && !math.IsNaN(r.Value) && !math.IsInf(r.Value, 0)
+	changed := first || good != s.good || r.Quality != old.Quality || r.Reason != old.Reason || r.Value != old.Value || r.Retained != old.Retained
+	if good && (s.value == nil || r.Value != old.Value || !s.good) {
+		s.value = types.Double(r.Value)
+	}
+	if s.good && old.Value == 1 && (!good || r.Value != 1) {
+		s.lastActive = at // until now
+	}
+	s.reading, s.seen, s.good = *r, true, good
+	if !good && r.Quality != drivers.Bad && r.Quality != drivers.Uncertain {
+		s.reading.Quality, s.reading.Reason = drivers.Bad, drivers.Decode // not a number
+	}
+	if good {
+		s.lastGood = at
+		if r.Value == 1 {
+			s.lastActive = at
+		}
+	}
+	return changed
+}
+
+// Latest is the latest reading of a signal.
+func (st *State) Latest(signal string) (drivers.Reading, bool) {
+	n, ok := st.set.index[signal]
+	if !ok || !st.signals[n].seen {
+		return drivers.Reading{}, false
+	}
+	return st.signals[n].reading, true
+}
+
+// SetDrill says whether a drill is on; the conditions that ask for it are due at once.
+func (st *State) SetDrill(on bool) {
+	if on == st.drill {
+		return
+	}
+	st.drill = on
+	for _, i := range st.drillings {
+		st.push(i, st.last)
+	}
+}
+
+// SetActive gives any_alarm() the number of active alarms of a class.
+func (st *State) SetActive(active func(class Class) int) { st.active = active }
+
+// Due answers the instances that time alone may have changed since they were evaluated last: at most a second late, for
+// windows longer than a minute a sixtieth of the window, but never more than a minute. The answer is valid until the
+// next Due.
+func (st *State) Due(now time.Time) []*Instance {
+	at := st.clock(now)
+	st.dueAgain = st.dueAgain[:0]
+	for len(st.queue) > 0 && st.queue[0].at <= at {
+		i := heap.Pop(&st.queue).(entry).instance
+		t, in := &st.turns[i], st.set.instances[i]
+		t.queued--
+		if t.due <= at {
+			st.dueAgain = append(st.dueAgain, in)
+			t.due = at + max(in.every, 1)
+		}
+		if in.every > 0 && t.queued == 0 {
+			st.push(i, t.due)
+		}
+	}
+	return st.dueAgain
+}
+
+// Next is when Due has something to answer, or earlier; zero where it never will.
+func (st *State) Next() time.Time {
+	if len(st.queue) == 0 || st.base.IsZero() {
+		return time.Time{}
+	}
+	return st.base.Add(time.Duration(st.queue[0].at))
+}
+
+func (st *State) push(instance int, at int64) {
+	st.turns[instance].due = at
+	st.turns[instance].queued++
+	heap.Push(&st.queue, entry{at, instance})
+}
+
+// entry is an instance in the queue of Due.
+type entry struct {
+	at       int64
+	instance int
+}
+
+type queue []entry
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].at < q[j].at }
+func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)        { *q = append(*q, x.(entry)) }
+func (q *queue) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return last
+}
