@@ -1,0 +1,238 @@
+package notify
+
+import (
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"embergate/drivers/conf"
+)
+
+// kind reads the keys of a channel, reports mistakes at their place, and makes its sender; nil where this version has
+// none for the kind.
+type kind func(s conf.Section) Channel
+
+// kinds is the table of all kinds of channels.
+var kinds = map[string]kind{
+	"webhook":      of(webhookSettings{Timeout: 5 * time.Second}, newWebhook),
+	"wecom":        of(wecomSettings{}, nil),
+	"dingtalk":     of(dingtalkSettings{}, nil),
+	"feishu":       of(feishuSettings{}, nil),
+	"aliyun_sms":   of(aliyunSMSSettings{}, nil),
+	"aliyun_voice": of(aliyunVoiceSettings{PlayTimes: 2}, nil),
+	"tencent_sms":  of(tencentSMSSettings{Region: "ap-guangzhou"}, nil),
+	"email":        of(emailSettings{}, nil),
+	"ntfy":         of(ntfySettings{URL: "https://ntfy.sh"}, nil),
+	"bark":         of(barkSettings{URL: "https://api.day.app", Level: "critical"}, nil),
+	"telegram":     of(telegramSettings{URL: "https://api.telegram.org"}, nil),
+	"alertmanager": of(alertmanagerSettings{}, nil),
+}
+
+// of makes a kind of its settings, with their defaults, and its constructor.
+func of[S any, P interface {
+	*S
+	check(conf.Section)
+}](defaults S, build func(S) Channel) kind {
+	return func(s conf.Section) Channel {
+		settings := defaults
+		s.Decode(&settings)
+		P(&settings).check(s)
+		if build == nil {
+			return nil
+		}
+		return build(settings)
+	}
+}
+
+// wecomSettings are a group robot of 企业微信.
+type wecomSettings struct {
+	Key     conf.Secret `yaml:"key"`     // of the robot's address
+	Mention []string    `yaml:"mention"` // mobile numbers, or @all
+}
+
+func (c *wecomSettings) check(s conf.Section) { needSecret(s, "key", c.Key) }
+
+// dingtalkSettings are a custom robot of 钉钉.
+type dingtalkSettings struct {
+	Token   conf.Secret `yaml:"token"`   // access_token of the robot's address
+	Secret  conf.Secret `yaml:"secret"`  // SEC…, where the robot signs (加签)
+	Keyword string      `yaml:"keyword"` // where the robot asks for one: it goes into every message
+	Mention []string    `yaml:"mention"`
+}
+
+func (c *dingtalkSettings) check(s conf.Section) { needSecret(s, "token", c.Token) }
+
+// feishuSettings are a custom robot of 飞书 or Lark.
+type feishuSettings struct {
+	Token   conf.Secret `yaml:"token"` // the last part of the robot's address
+	Secret  conf.Secret `yaml:"secret"`
+	Keyword string      `yaml:"keyword"`
+	Lark    bool        `yaml:"lark"` // the international service
+}
+
+func (c *feishuSettings) check(s conf.Section) { needSecret(s, "token", c.Token) }
+
+// aliyunSMSSettings are short messages by 阿里云; the numbers are those of the people on duty.
+type aliyunSMSSettings struct {
+	AccessKeyID string      `yaml:"access_key_id"`
+	Secret      conf.Secret `yaml:"secret"`
+	SignName    string      `yaml:"sign_name"`
+	Template    string      `yaml:"template"` // SMS_…
+}
+
+func (c *aliyunSMSSettings) check(s conf.Section) {
+	need(s, "access_key_id", c.AccessKeyID)
+	needSecret(s, "secret", c.Secret)
+	need(s, "sign_name", c.SignName)
+	need(s, "template", c.Template)
+}
+
+// aliyunVoiceSettings are voice calls by 阿里云.
+type aliyunVoiceSettings struct {
+	AccessKeyID string      `yaml:"access_key_id"`
+	Secret      conf.Secret `yaml:"secret"`
+	Template    string      `yaml:"template"`    // TTS_…
+	ShowNumber  string      `yaml:"show_number"` // of the dedicated model only
+	PlayTimes   int         `yaml:"play_times"`  // 1 to 3
+}
+
+func (c *aliyunVoiceSettings) check(s conf.Section) {
+	need(s, "access_key_id", c.AccessKeyID)
+	needSecret(s, "secret", c.Secret)
+	need(s, "template", c.Template)
+	if c.PlayTimes < 1 || c.PlayTimes > 3 {
+		s.At("play_times").Problem("a call is played 1 to 3 times")
+	}
+}
+
+// tencentSMSSettings are short messages by 腾讯云.
+type tencentSMSSettings struct {
+	SecretID string      `yaml:"secret_id"`
+	Secret   conf.Secret `yaml:"secret"`
+	AppID    string      `yaml:"app_id"` // SmsSdkAppId
+	SignName string      `yaml:"sign_name"`
+	Template string      `yaml:"template"`
+	Region   string      `yaml:"region"`
+}
+
+func (c *tencentSMSSettings) check(s conf.Section) {
+	need(s, "secret_id", c.SecretID)
+	needSecret(s, "secret", c.Secret)
+	need(s, "app_id", c.AppID)
+	need(s, "sign_name", c.SignName)
+	need(s, "template", c.Template)
+	need(s, "region", c.Region)
+}
+
+// emailSettings are a mail server; port 465 is TLS from the start, any other begins with STARTTLS.
+type emailSettings struct {
+	Server   string      `yaml:"server"` // host:port
+	Username string      `yaml:"username"`
+	Password conf.Secret `yaml:"password"`
+	From     string      `yaml:"from"`
+	To       []string    `yaml:"to"` // besides the people on duty
+}
+
+func (c *emailSettings) check(s conf.Section) {
+	if host, port, err := net.SplitHostPort(c.Server); err != nil || host == "" || port == "" {
+		s.At("server").Problem("the mail server is host:port, such as smtp.example.org:465")
+	}
+	if (c.Username == "") != !c.Password.IsSet() {
+		s.At("password").Problem("username and password come together")
+	}
+	address := regexp.MustCompile(`^[^@\s<>]+@[^@\s<>]+$`)
+	for i, a := range append([]string{c.From}, c.To...) {
+		if address.MatchString(a) {
+			continue
+		}
+		at := s.At("from")
+		if i > 0 {
+			at = s.At("to").Items()[i-1]
+		}
+		at.Problem("%q is not a mail address", a)
+	}
+}
+
+// ntfySettings are a topic of an ntfy server.
+type ntfySettings struct {
+	URL      string      `yaml:"url"`
+	Topic    string      `yaml:"topic"`
+	Token    conf.Secret `yaml:"token"`
+	Username string      `yaml:"username"`
+	Password conf.Secret `yaml:"password"`
+}
+
+func (c *ntfySettings) check(s conf.Section) {
+	needURL(s, "url", c.URL)
+	need(s, "topic", c.Topic)
+	if c.Token.IsSet() && c.Username != "" {
+		s.At("token").Problem("a token or a username, not both")
+	}
+}
+
+// barkSettings are an iPhone with Bark.
+type barkSettings struct {
+	URL   string      `yaml:"url"`
+	Key   conf.Secret `yaml:"key"`
+	Level string      `yaml:"level"`
+}
+
+func (c *barkSettings) check(s conf.Section) {
+	needURL(s, "url", c.URL)
+	needSecret(s, "key", c.Key)
+	oneOf(s, "level", c.Level, "active", "timeSensitive", "passive", "critical")
+}
+
+// telegramSettings are a chat of a Telegram bot.
+type telegramSettings struct {
+	URL    string      `yaml:"url"`
+	Token  conf.Secret `yaml:"token"`
+	ChatID int64       `yaml:"chat_id"`
+}
+
+func (c *telegramSettings) check(s conf.Section) {
+	needURL(s, "url", c.URL)
+	needSecret(s, "token", c.Token)
+	if c.ChatID == 0 {
+		s.At("chat_id").Problem("%s is needed", "chat_id")
+	}
+}
+
+// alertmanagerSettings are a Prometheus Alertmanager.
+type alertmanagerSettings struct {
+	URL      string      `yaml:"url"`
+	Username string      `yaml:"username"`
+	Password conf.Secret `yaml:"password"`
+}
+
+func (c *alertmanagerSettings) check(s conf.Section) { needURL(s, "url", c.URL) }
+
+func need(s conf.Section, key, value string) {
+	if strings.TrimSpace(value) == "" {
+		s.At(key).Problem("%s is needed", key)
+	}
+}
+
+// needSecret asks for a secret that was not given at all; one that could not be read was reported where it stands.
+func needSecret(s conf.Section, key string, value conf.Secret) {
+	if !value.IsSet() && !s.At(key).Exists() && !s.At(key+"_file").Exists() {
+		s.At(key).Problem("%s is needed, as %s or %s_file", key, key, key)
+	}
+}
+
+func needURL(s conf.Section, key, value string) {
+	if u, err := url.Parse(value); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		s.At(key).Problem("%s begins with http:// or https:// and has a host", key)
+	}
+}
+
+func oneOf(s conf.Section, key, value string, allowed ...string) {
+	for _, a := range allowed {
+		if a == value {
+			return
+		}
+	}
+	s.At(key).NotOneOf(value, allowed)
+}
