@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"embergate/drivers/i18n"
 )
@@ -41,6 +42,10 @@ func (s *Store) lockDir() (err error) {
 func (f *file) check() error {
 	ctx, stop := context.WithTimeout(context.Background(), checkTime)
 	defer stop()
+	f.checkpoint() // a power cut may leave a page half moved; now it is whole
+	if info, err := os.Stat(f.path); err == nil && info.Size()%pageSize != 0 {
+		return fmt.Errorf("%w: it ends within a page", errDamaged)
+	}
 	var verdict string
 	err := f.conn.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&verdict)
 	switch {
@@ -135,7 +140,8 @@ func (f *file) rescue(path string) (rows int64, whole bool) {
 	return rows, whole
 }
 
-// copyRows copies rows until one cannot be read, and returns how many were new.
+// copyRows copies rows until one cannot be read, and returns how many. It is done when it meets a row that came over
+// from the other end.
 func (f *file) copyRows(ctx context.Context, old *sql.DB, table, order string) (copied int64, err error) {
 	rows, err := old.QueryContext(ctx, fmt.Sprintf(`SELECT * FROM %s NOT INDEXED ORDER BY rowid %s`, table, order))
 	if err != nil {
@@ -146,41 +152,46 @@ func (f *file) copyRows(ctx context.Context, old *sql.DB, table, order string) (
 	if err != nil {
 		return 0, err
 	}
-	insert := fmt.Sprintf(`INSERT OR IGNORE INTO %s (%s) VALUES (?%s)`,
-		table, strings.Join(columns, ", "), strings.Repeat(", ?", len(columns)-1))
-	values, into := make([]any, len(columns)), make([]any, len(columns))
-	for i := range values {
-		into[i] = &values[i]
-	}
-	for more := true; more; {
-		var inGroup int64
+	insert := fmt.Sprintf(`INSERT INTO %s (%s) VALUES (?%s)`, table, strings.Join(columns, ", "), strings.Repeat(", ?", len(columns)-1))
+	for more := true; more && err == nil; {
+		var group int64
 		failed := f.transact(func(tx *sql.Tx) error {
-			inGroup, more, err = 0, false, nil
-			for inGroup < rescueRows && rows.Next() {
-				if err = rows.Scan(into...); err != nil {
-					return nil // the group until here is kept
+			group, more = 0, false
+			for group < rescueRows && rows.Next() {
+				if err = copyRow(tx, insert, rows, len(columns)); err != nil {
+					return nil // those before it are kept
 				}
-				var result sql.Result
-				if result, err = tx.Exec(insert, values...); err != nil {
-					return nil // a row that reads but makes no sense
-				}
-				if n, _ := result.RowsAffected(); n == 0 {
-					return nil // met what came over from the other end
-				}
-				inGroup++
+				group++
 			}
-			more = inGroup == rescueRows
+			more = group == rescueRows
 			return nil
 		})
 		if failed != nil {
 			return copied, failed
 		}
-		copied += inGroup
-		if err != nil {
-			return copied, err
+		copied += group
+	}
+	if c := code(err); c == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || c == sqlite3.SQLITE_CONSTRAINT_ROWID {
+		return copied, nil
+	}
+	return copied, errors.Join(err, rows.Err())
+}
+
+func copyRow(tx *sql.Tx, insert string, rows *sql.Rows, columns int) error {
+	values, into := make([]any, columns), make([]any, columns)
+	for i := range values {
+		into[i] = &values[i]
+	}
+	if err := rows.Scan(into...); err != nil {
+		return err
+	}
+	for i, v := range values {
+		if b, ok := v.([]byte); ok || v == nil {
+			values[i] = orEmpty(b) // no column holds NULL, so nil is an empty blob
 		}
 	}
-	return copied, rows.Err()
+	_, err := tx.Exec(insert, values...)
+	return err
 }
 
 // forgetOldest removes all but the newest files set aside, so that a dying disk is not filled with them.

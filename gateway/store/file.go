@@ -52,14 +52,11 @@ func newFile(s *Store, name string, sc schema, opened func(context.Context) erro
 	return &file{store: s, name: name, path: s.path(name), schema: sc, opened: opened, turn: make(chan struct{}, 1)}
 }
 
-// dsn names the file with the settings that every connection needs. auto_vacuum stands before journal_mode, which
-// writes the first page and so fixes it.
-func (f *file) dsn(pragmas ...string) string {
+// dsn names the file with the settings that every connection needs, after those of first.
+func (f *file) dsn(first ...string) string {
 	q := url.Values{"_txlock": {"immediate"}}
-	for _, p := range append([]string{
-		"busy_timeout(5000)", "page_size(4096)", "auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(full)",
-		"wal_autocheckpoint(0)", "journal_size_limit(8388608)", "temp_store(memory)", "cell_size_check(1)",
-	}, pragmas...) {
+	for _, p := range append(first, "busy_timeout(5000)", "journal_mode(wal)", "synchronous(full)",
+		"wal_autocheckpoint(0)", "journal_size_limit(8388608)", "temp_store(memory)", "cell_size_check(1)") {
 		q.Add("_pragma", p)
 	}
 	return (&url.URL{Scheme: "file", Path: f.path, RawQuery: q.Encode()}).String()
@@ -86,15 +83,23 @@ func (f *file) open() error {
 // connect opens the connections and brings the tables up to date.
 func (f *file) connect() (err error) {
 	ctx := context.Background()
-	// SQLite gives its log the mode of the file.
-	made, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	// SQLite gives its log the mode of the file. One that exists is not opened here: closing it would end SQLite's locks.
+	made, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case err == nil:
+		made.Close()
+	case !errors.Is(err, os.ErrExist):
 		return err
 	}
-	if err := errors.Join(made.Chmod(0o600), made.Close()); err != nil {
+	if err := os.Chmod(f.path, 0o600); err != nil {
 		return err
 	}
-	if f.db, err = sql.Open("sqlite", f.dsn()); err != nil {
+	var first []string
+	if !hasContent(f.path) {
+		// Before journal_mode, which writes the first page and so fixes both; later auto_vacuum would write each time.
+		first = []string{"page_size(4096)", "auto_vacuum(incremental)"}
+	}
+	if f.db, err = sql.Open("sqlite", f.dsn(first...)); err != nil {
 		return err
 	}
 	f.db.SetMaxOpenConns(1)
@@ -172,6 +177,10 @@ func (f *file) write(ctx context.Context, op func(*sql.Tx) error, done func()) e
 		}
 		err = f.transact(op)
 	}
+	if errors.Is(classify(err), ErrFull) && f.conn != nil {
+		f.checkpoint() // an emptied log may leave room enough
+		err = f.transact(op)
+	}
 	if err != nil {
 		return classify(err)
 	}
@@ -234,8 +243,7 @@ func (f *file) tryRead(op func(*sql.DB) error) (generation int, err error) {
 	return f.generation, op(f.readers)
 }
 
-// account counts what the last transaction wrote, and moves the log into the file when it has grown enough. A move
-// that fails is no loss: the log has it all and the next move tries again.
+// account counts what the last transaction wrote, and moves the log into the file when it has grown enough.
 func (f *file) account() {
 	pages := 0
 	f.conn.Raw(func(c any) (err error) {
@@ -243,10 +251,14 @@ func (f *file) account() {
 		return err
 	})
 	f.written.Add(int64(pages) * (pageSize + frameHeader))
-	f.pages += pages
-	if f.pages < checkpointPages {
-		return
+	if f.pages += pages; f.pages >= checkpointPages {
+		f.checkpoint()
 	}
+}
+
+// checkpoint moves the log into the file. Where that fails nothing is lost: the log has it all and the next move tries
+// again.
+func (f *file) checkpoint() {
 	f.pages = 0
 	var busy, frames, moved int64
 	err := f.conn.QueryRowContext(context.Background(), `PRAGMA wal_checkpoint(PASSIVE)`).Scan(&busy, &frames, &moved)

@@ -114,6 +114,15 @@ func rowOf(e alarm.Event) (eventRow, error) {
 	if err != nil {
 		return eventRow{}, fmt.Errorf("event %s: %w", e.ID, err)
 	}
+	return parseRow(body)
+}
+
+// parseRow makes the row of a body. It is read back, since JSON may change what it cannot hold, as text that is not UTF-8.
+func parseRow(body []byte) (eventRow, error) {
+	var e alarm.Event
+	if err := json.Unmarshal(body, &e); err != nil {
+		return eventRow{}, fmt.Errorf("event: %w", err)
+	}
 	row := eventRow{seq: e.Seq, id: e.ID, time: nanos(e.Time), kind: e.Type, body: body}
 	if a := e.Alarm; a != nil {
 		row.alarm, row.device, row.class = a.ID, a.Device, string(a.Class)
@@ -274,11 +283,7 @@ func (r eventRow) misfit(seq int64, previous []byte) string {
 	if !bytes.Equal(r.hash, chain(previous, r.body)) {
 		return "changed, or not the one that followed"
 	}
-	var e alarm.Event
-	if err := json.Unmarshal(r.body, &e); err != nil {
-		return "unreadable: " + err.Error()
-	}
-	want, err := rowOf(e)
+	want, err := parseRow(r.body)
 	if err != nil {
 		return "unreadable: " + err.Error()
 	}

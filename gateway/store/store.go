@@ -100,7 +100,7 @@ func (s *Store) open() error {
 
 func hasContent(path string) bool {
 	info, err := os.Stat(path)
-	return err == nil && info.Size() > 0
+	return err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
 // Close closes both files. The store must not be used any more.

@@ -1,0 +1,247 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+)
+
+// home fills a store with 300 events, records and messages and 60 batches, and closes it, so that all of it is in the files.
+func home(t testing.TB) (dir string) {
+	t.Helper()
+	s := openAt(t, t.TempDir())
+	tx := &Transaction{}
+	for i := range 300 {
+		e := raised(fmt.Sprintf("a%d", i), noon.Add(time.Duration(i)*time.Second))
+		tx.Events = append(tx.Events, e)
+		tx.Records = append(tx.Records, alarm.Record{Key: fmt.Sprintf("k%d", i), Alarm: e.Alarm})
+		tx.Messages = append(tx.Messages, Message{Channel: "sms", Event: e.ID, Type: e.Type, Alarm: e.Alarm.ID, Class: "fire", Created: noon})
+	}
+	commit(t, s, tx)
+	q := s.Queue("platform", QueueLimit{})
+	for i := range 60 {
+		put(t, q, fmt.Sprintf("%d %s", i, strings.Repeat("x", 10_000)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s.dir
+}
+
+// damage changes the bytes of a file in place, so that who has it open sees it.
+func damage(t testing.TB, path string, change func(content []byte) []byte) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, change(content), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func scribble(from, to int) func([]byte) []byte {
+	return func(b []byte) []byte {
+		copy(b[from*pageSize:to*pageSize], bytes.Repeat([]byte{0xa5}, (to-from)*pageSize))
+		return b
+	}
+}
+
+var damages = []struct {
+	name    string
+	change  func([]byte) []byte
+	rescues bool // some of it can still be read
+}{
+	{"garbage from the first byte", func(b []byte) []byte { return bytes.Repeat([]byte("garbage "), len(b)/8) }, false},
+	{"a header overwritten", scribble(0, 1), false},
+	{"cut in half", func(b []byte) []byte { return b[:len(b)/2] }, false},
+	{"cut in the middle of a page", func(b []byte) []byte { return b[:len(b)-1000] }, true},
+	{"a page in the middle overwritten", func(b []byte) []byte { n := len(b) / pageSize / 2; return scribble(n, n+1)(b) }, true},
+}
+
+func TestADamagedFileIsSetAsideAndTheStoreOpens(t *testing.T) {
+	for _, name := range []string{StateFile, SeriesFile} {
+		for _, d := range damages {
+			t.Run(name+": "+d.name, func(t *testing.T) {
+				dir := home(t)
+				damage(t, filepath.Join(dir, name), d.change)
+				before, _ := os.ReadFile(filepath.Join(dir, name))
+				s := openAt(t, dir)
+				said := s.Damage()
+				aside, _ := filepath.Glob(filepath.Join(dir, name+".damaged-*Z"))
+				if len(said) != 1 || len(aside) != 1 || !strings.Contains(said[0], aside[0]) {
+					t.Fatalf("said %q, set aside %q", said, aside)
+				}
+				if zh := s.DamageTexts()[0]; !i18n.Has(zh.Format) {
+					t.Errorf("no Chinese for %q", zh.Format)
+				}
+				if kept, _ := os.ReadFile(aside[0]); !bytes.Equal(kept, before) {
+					t.Error("what was set aside is not what was found")
+				}
+				works(t, s)
+				wantRescued(t, s, name, d.rescues, said[0])
+				if again := reopen(t, s).Damage(); again != nil {
+					t.Errorf("the new file is damaged too: %q", again)
+				}
+			})
+		}
+	}
+}
+
+// works checks that both files take and give.
+func works(t testing.TB, s *Store) {
+	t.Helper()
+	commit(t, s, &Transaction{Events: []alarm.Event{raised("new", noon)}, Messages: []Message{{Channel: "new", Event: "new"}}})
+	if _, err := s.VerifyJournal(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantDue(t, s, "new", noon, "new")
+	q := s.Queue("new", QueueLimit{})
+	put(t, q, "new")
+	wantQueue(t, q, "new")
+}
+
+func wantRescued(t testing.TB, s *Store, name string, rescues bool, said string) {
+	t.Helper()
+	records := len(must[[]alarm.Record](t)(s.Records(t.Context())))
+	messages := len(must[[]Message](t)(s.DueMessages(t.Context(), "sms", noon, 0)))
+	batches := int(s.Queue("platform", QueueLimit{}).Stats().Batches)
+	t.Logf("records %d, messages %d, batches %d: %s", records, messages, batches, said)
+	if name == StateFile && batches != 60 || name == SeriesFile && (records != 300 || messages != 300) {
+		t.Errorf("the other file lost rows: records %d, messages %d, batches %d", records, messages, batches)
+	}
+	if name == StateFile && rescues && records+messages < 300 || name == SeriesFile && rescues && batches < 50 {
+		t.Errorf("rescued only records %d, messages %d, batches %d", records, messages, batches)
+	}
+	if name == SeriesFile {
+		wantInOrder(t, s)
+	}
+}
+
+func wantInOrder(t testing.TB, s *Store) {
+	t.Helper()
+	last := int64(0)
+	for _, b := range must[[]Batch](t)(s.Queue("platform", QueueLimit{}).Oldest(t.Context(), 1000)) {
+		if b.ID <= last {
+			t.Fatalf("batch %d after %d", b.ID, last)
+		}
+		last = b.ID
+	}
+}
+
+func TestDamageThatShowsLaterIsHealedInPlace(t *testing.T) {
+	s := openAt(t, home(t))
+	q := s.Queue("platform", QueueLimit{})
+	damage(t, s.series.path, func(b []byte) []byte { n := len(b) / pageSize / 2; return scribble(n, len(b)/pageSize)(b) })
+	batches, err := q.Oldest(t.Context(), 1000)
+	if err != nil || len(batches) == 0 || len(batches) == 60 {
+		t.Errorf("read %d batches, %v; want those before the damage", len(batches), err)
+	}
+	if got := q.Stats().Batches; got != int64(len(batches)) {
+		t.Errorf("stats say %d batches, the queue has %d", got, len(batches))
+	}
+	if said := s.Damage(); len(said) != 1 || !strings.Contains(said[0], SeriesFile) {
+		t.Errorf("damage %q", said)
+	}
+	works(t, s)
+}
+
+func TestADamagedJournalKeepsItsWholeBeginning(t *testing.T) {
+	dir := home(t)
+	s := openAt(t, dir)
+	var page int // the last leaf of the table of events
+	if err := s.state.conn.QueryRowContext(t.Context(), `SELECT MAX(pageno) FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'`).Scan(&page); err != nil {
+		t.Skip("this SQLite has no dbstat: ", err)
+	}
+	s.Close()
+	damage(t, filepath.Join(dir, StateFile), scribble(page-1, page))
+	s = openAt(t, dir)
+	last := must[int64](t)(s.LastSeq(t.Context()))
+	n, err := s.VerifyJournal(t.Context())
+	if err != nil || n != last || n == 0 || n == 300 {
+		t.Errorf("verify: %d of %d events, %v", n, last, err)
+	}
+	if got := len(must[[]alarm.Record](t)(s.Records(t.Context()))); got != 300 {
+		t.Errorf("%d of 300 records: the damage was not theirs", got)
+	}
+	works(t, s)
+}
+
+func TestAStateThatVanishedIsNoticed(t *testing.T) {
+	for name, lose := range map[string]func(path string) error{
+		"removed": os.Remove, "emptied": func(path string) error { return os.Truncate(path, 0) },
+	} {
+		dir := home(t)
+		if err := lose(filepath.Join(dir, StateFile)); err != nil {
+			t.Fatal(err)
+		}
+		s := openAt(t, dir)
+		if said := s.Damage(); len(said) != 1 || !strings.Contains(said[0], StateFile) || !strings.Contains(said[0], "restore a backup") {
+			t.Errorf("%s: said %q", name, said)
+		}
+		works(t, s)
+	}
+}
+
+func TestAFileThatAnotherProcessHasOpenIsNotSetAside(t *testing.T) {
+	s := openAt(t, home(t))
+	damage(t, s.state.path, scribble(5, 40))
+	_, err := Open(s.dir, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), StateFile) || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("got %v", err)
+	}
+	if aside, _ := filepath.Glob(s.state.path + ".damaged-*"); aside != nil {
+		t.Errorf("set aside under the other process: %q", aside)
+	}
+}
+
+func TestOnlyTheNewestDamagedFilesAreKept(t *testing.T) {
+	dir := home(t)
+	for range keepAside + 2 {
+		damage(t, filepath.Join(dir, SeriesFile), scribble(0, 1))
+		openAt(t, dir).Close()
+	}
+	if aside, _ := filepath.Glob(filepath.Join(dir, SeriesFile+".damaged-*Z")); len(aside) != keepAside {
+		t.Errorf("%d files are kept, want %d", len(aside), keepAside)
+	}
+}
+
+func TestAlarmsGoOnWhereSeriesCannotBeOpened(t *testing.T) {
+	dir := t.TempDir()
+	blocked := filepath.Join(dir, SeriesFile)
+	if err := os.Mkdir(blocked, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := openAt(t, dir)
+	if said := s.Damage(); len(said) != 1 || !strings.Contains(said[0], SeriesFile) || !i18n.Has(s.DamageTexts()[0].Format) {
+		t.Errorf("said %q", said)
+	}
+	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
+	q := s.Queue("platform", QueueLimit{})
+	if err := q.Append(t.Context(), Batch{Lines: 1}); err == nil {
+		t.Error("a batch was taken that is nowhere")
+	}
+	if err := os.Remove(blocked); err != nil {
+		t.Fatal(err)
+	}
+	works(t, s)
+}
+
+func TestRefusesADirectoryItCannotMake(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(file, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), file) || errors.Is(err, ErrFull) {
+		t.Errorf("got %v", err)
+	}
+}
