@@ -22,7 +22,7 @@ import (
 )
 
 // maxBody bounds a request after decompression, in bytes.
-const maxBody = 64 << 20
+const maxBody = 16 << 20
 
 // web is an HTTP server of the home.
 type web struct {
