@@ -3,7 +3,6 @@ package modbus
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
@@ -48,11 +47,13 @@ func (b *Bus) Read(ctx context.Context, unit uint8, t Table, addr uint16, n int)
 	var frames trace
 	a := b.ses.ask(&request{
 		unit: unit, timeout: b.driver.settings.Timeout, gap: *b.driver.settings.Gap, trace: &frames, ctx: ctx,
-		queued: time.Now(),
-		do:     func(c modbus.Client) ([]byte, error) { return read(c, t, addr, uint16(n)) },
+		do: func(c modbus.Client) ([]byte, error) { return read(c, t, addr, uint16(n)) },
 	})
 	if a.err != nil {
 		return nil, fmt.Errorf("modbus unit %d: read %d at %s %d: %w", unit, n, t, addr, a.err)
 	}
 	return a.data, nil
 }
+
+// Answered tells whether the unit said anything, if only that it refuses: there is a device.
+func Answered(err error) bool { return err == nil || !explain(err, "").silent() }

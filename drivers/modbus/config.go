@@ -96,11 +96,13 @@ func (set settings) line() line { return line{set.Baud, set.DataBits, set.StopBi
 
 // parseURL reads tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port.
 func parseURL(s conf.Section, raw string) (place, bool) {
-	const forms = "an address is tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port, not %q"
+	wrong := func() (place, bool) {
+		s.Problem("an address is tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port, not %q", raw)
+		return place{}, false
+	}
 	u, err := url.Parse(raw)
 	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		s.Problem(forms, raw)
-		return place{}, false
+		return wrong()
 	}
 	switch scheme := u.Scheme; scheme {
 	case "rtu":
@@ -122,13 +124,11 @@ func parseURL(s conf.Section, raw string) (place, bool) {
 			port = defaultPort
 		}
 		if n, err := strconv.Atoi(port); u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || err != nil || n < 1 || n > 65535 {
-			s.Problem(forms, raw)
-			return place{}, false
+			return wrong()
 		}
 		return place{framing, net.JoinHostPort(strings.ToLower(u.Hostname()), port)}, true
 	}
-	s.Problem(forms, raw)
-	return place{}, false
+	return wrong()
 }
 
 // deviceKeys are the keys of a device besides those that all devices have. A profile may hold them under modbus: as defaults.

@@ -135,14 +135,15 @@ func compile(sig drivers.Signal) (point, []mistake) {
 	}
 	var all []mistake
 	wrong := func(key string, what i18n.Text) { all = append(all, mistake{key: key, what: what}) }
+	elsewhere := i18n.T("a Modbus signal is found by its register: give at, not json or path")
 	if sig.JSON != "" {
-		wrong("json", i18n.T("a Modbus signal is found by its register: give at, not json or path"))
+		wrong("json", elsewhere)
 	}
 	if sig.Path != "" {
-		wrong("path", i18n.T("a Modbus signal is found by its register: give at, not json or path"))
+		wrong("path", elsewhere)
 	}
 	at, why, ok := ParseAddress(sig.At)
-	if !ok {
+	if !ok && len(all) == 0 {
 		wrong("at", why)
 	}
 	p.at = at

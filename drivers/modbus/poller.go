@@ -30,11 +30,16 @@ type poller struct {
 	blocks []*block // in the order they are asked for; the one that timed out last comes last
 	silent int      // polls running without an answer
 	since  time.Time
+	unseen map[int]bool // points of optional signals that this unit has not shown yet
 }
 
 func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
+	unseen := map[int]bool{}
+	for i, point := range dev.points {
+		unseen[i] = point.Optional
+	}
 	return &poller{
-		driver: d, device: dev, session: s, start: start,
+		driver: d, unseen: unseen, device: dev, session: s, start: start,
 		log:    d.Log.With("endpoint", d.ID, "device", dev.ID, "unit", dev.unit),
 		blocks: plan(dev.points, dev.limits),
 	}
@@ -52,7 +57,9 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		if ctx.Err() != nil || p.session.ended() {
 			return // the answers of a lost connection say nothing of the device
 		}
-		emit(readings)
+		if len(readings) > 0 {
+			emit(readings)
+		}
 		now := time.Since(p.start) / every
 		switch {
 		case p.silent > 0:
@@ -94,7 +101,20 @@ func (p *poller) poll(ctx context.Context) []drivers.Reading {
 	if !round.began.IsZero() {
 		p.driver.Monitor.Polled(round.ended.Sub(round.began))
 	}
-	return round.readings
+	return p.shown(round.readings)
+}
+
+// shown leaves out the readings of optional signals that the unit has not shown yet: it may not have them.
+func (p *poller) shown(readings []drivers.Reading) []drivers.Reading {
+	kept := readings[:0]
+	for i, r := range readings {
+		if p.unseen[i] && r.Quality == drivers.Bad {
+			continue
+		}
+		p.unseen[i] = false
+		kept = append(kept, r)
+	}
+	return kept
 }
 
 // judge tells whether the unit is alive, from one poll.
