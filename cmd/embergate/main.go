@@ -43,6 +43,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		Short:         "Reads a home's fire, gas, electrical and water sensors, alarms the people on duty, and reports to the platform",
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return invalid{fmt.Errorf("unknown verb %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().String("language", "", "language of what is printed: zh or en (default: the site's)")

@@ -227,6 +227,10 @@ func (s Section) scalar(v reflect.Value) {
 		v.SetBool(raw == "true")
 	case v.CanInt():
 		n, err := strconv.ParseInt(raw, 0, v.Type().Bits())
+		if err != nil && v.Type().Bits() == 64 {
+			s.Problem("%q is not a whole number", raw)
+			return
+		}
 		if err != nil {
 			s.Problem("%q is not a whole number between %d and %d", raw, int64(math.MinInt64)>>(64-v.Type().Bits()), int64(math.MaxInt64)>>(64-v.Type().Bits()))
 			return

@@ -53,9 +53,6 @@ func (l Lang) Say(format string, args ...any) string {
 			format = zh
 		}
 	}
-	if len(said) == 0 {
-		return format
-	}
 	return fmt.Sprintf(format, said...)
 }
 

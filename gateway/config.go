@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/conf"
+	"embergate/drivers/i18n"
+	"embergate/gateway/console"
+	"embergate/rules"
+)
+
+// Config is a whole configuration as written; the parts that other packages own stay sections until those read them.
+type Config struct {
+	Site      Site           `yaml:"site"`
+	Data      conf.Path      `yaml:"data"`
+	Zones     []Zone         `yaml:"zones"`
+	Endpoints []conf.Section `yaml:"endpoints"`
+	Rules     conf.Section   `yaml:"rules"`
+	Duty      conf.Section   `yaml:"duty"`
+	Channels  conf.Section   `yaml:"channels"`
+	Uplinks   []conf.Section `yaml:"uplinks"`
+	Console   Console        `yaml:"console"`
+	Heartbeat []Heartbeat    `yaml:"heartbeat"`
+}
+
+// Site is the facility that this gateway stands in.
+type Site struct {
+	ID       string    `yaml:"id"`     // [a-z0-9-]{1,40}; the tag `site` of every series
+	Name     string    `yaml:"name"`   //
+	Region   string    `yaml:"region"` // GB/T 2260 code of the administrative division, six digits
+	Timezone string    `yaml:"timezone"`
+	Language i18n.Lang `yaml:"language"`
+	Beds     int       `yaml:"beds"`
+	Position struct {
+		Lat float64 `yaml:"lat"`
+		Lon float64 `yaml:"lon"`
+	} `yaml:"position"`
+	Contact struct {
+		Name  string `yaml:"name"`
+		Phone string `yaml:"phone"`
+	} `yaml:"contact"`
+}
+
+// Zone is a place in the site's tree.
+type Zone struct {
+	ID        string `yaml:"id"`
+	Name      string `yaml:"name"`
+	In        string `yaml:"in"`
+	Residents int    `yaml:"residents"` // people who live there
+	Assisted  int    `yaml:"assisted"`  // of them, those who cannot leave alone
+}
+
+// Console is where people look.
+type Console struct {
+	Listen string `yaml:"listen"`
+	TLS    struct {
+		Cert conf.Path `yaml:"cert"`
+		Key  conf.Path `yaml:"key"`
+	} `yaml:"tls"`
+	BehindProxy bool `yaml:"behind_proxy"`
+}
+
+// Heartbeat is an outside watcher that is told that the gateway lives.
+type Heartbeat struct {
+	URL   string        `yaml:"url"`
+	Every time.Duration `yaml:"every"`
+}
+
+var regionPattern = regexp.MustCompile(`^[0-9]{6}$`)
+
+// readConfig decodes the file, with the defaults, and reports what stands in its own keys.
+func readConfig(root conf.Section) (Config, *time.Location) {
+	cfg := Config{
+		Site:    Site{Timezone: "Asia/Shanghai", Language: i18n.Chinese},
+		Data:    "/var/lib/embergate",
+		Console: Console{Listen: "127.0.0.1:8080"},
+	}
+	root.Decode(&cfg)
+	location := cfg.Site.check(root.At("site"))
+	cfg.Console.check(root.At("console"))
+	for i, s := range root.At("heartbeat").Items() {
+		checkURL(s.At("url"), cfg.Heartbeat[i].URL, "http", "https")
+	}
+	return cfg, location
+}
+
+func (c Site) check(s conf.Section) *time.Location {
+	if !drivers.IDPattern.MatchString(c.ID) {
+		s.At("id").Problem("an id is 1 to 40 of a-z, 0-9 and -, not %q", c.ID)
+	}
+	if c.Region != "" && !regionPattern.MatchString(c.Region) {
+		s.At("region").Problem("a region is the six digits of GB/T 2260, not %q", c.Region)
+	}
+	if !slices.Contains(i18n.Langs, c.Language) {
+		s.At("language").NotOneOf(string(c.Language), []string{"zh", "en"})
+	}
+	location, err := time.LoadLocation(c.Timezone)
+	if err != nil || c.Timezone == "" || c.Timezone == "Local" {
+		s.At("timezone").Problem("%q is no time zone; write it as Asia/Shanghai", c.Timezone)
+		location = time.UTC
+	}
+	return location
+}
+
+func (c Console) check(s conf.Section) {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		s.At("listen").Problem("%q is no address; write it as %s", c.Listen, "127.0.0.1:8080")
+		return
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		s.At("tls").Problem("tls needs both cert and key")
+	}
+	addr, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && addr.IsLoopback()
+	if !loopback && c.TLS.Cert == "" && !c.BehindProxy {
+		s.At("listen").Problem("%s can be reached from outside; that needs tls or behind_proxy: true", c.Listen)
+	}
+}
+
+// checkURL reports an address that has none of the schemes, or no host.
+func checkURL(s conf.Section, raw string, schemes ...string) {
+	u, err := url.Parse(raw)
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" {
+		s.Problem("%q is no address; write it as %s", raw, strings.Join(schemes, "://host, ")+"://host")
+	}
+}
+
+// checkAddress reports what is no host:port.
+func checkAddress(s conf.Section, raw string) {
+	if host, port, err := net.SplitHostPort(raw); err != nil || host == "" || port == "" {
+		s.Problem("%q is no address; write it as %s", raw, "host:port")
+	}
+}
+
+// place is a zone with its path from the root of the tree.
+type place struct {
+	Zone
+	Path string // 一层 / 厨房
+}
+
+// checkZones reports what is wrong with the tree and answers the places by id.
+func checkZones(s conf.Section, zones []Zone) map[string]place {
+	places := map[string]place{}
+	for i, z := range zones {
+		at := s.Items()[i]
+		if !drivers.IDPattern.MatchString(z.ID) {
+			at.At("id").Problem("an id is 1 to 40 of a-z, 0-9 and -, not %q", z.ID)
+		}
+		if _, double := places[z.ID]; double {
+			at.At("id").Problem("the zone %q is there twice", z.ID)
+		}
+		if z.Name == "" {
+			z.Name = z.ID
+		}
+		places[z.ID] = place{Zone: z}
+	}
+	for i, z := range zones {
+		if _, ok := places[z.In]; z.In != "" && !ok {
+			s.Items()[i].At("in").NotOneOf(z.In, zoneIDs(places))
+		}
+	}
+	for id, p := range places {
+		path, ok := pathOf(places, id)
+		if !ok {
+			i := slices.IndexFunc(zones, func(z Zone) bool { return z.ID == id })
+			s.Items()[i].At("in").Problem("the zone lies within itself")
+		}
+		p.Path = path
+		places[id] = p
+	}
+	return places
+}
+
+// pathOf joins the names from the root down to the zone; false where the tree has a loop.
+func pathOf(places map[string]place, id string) (string, bool) {
+	var names []string
+	for steps := 0; id != ""; steps++ {
+		if steps > len(places) {
+			return "", false
+		}
+		p := places[id]
+		names = append(names, p.Name)
+		id = p.In
+	}
+	slices.Reverse(names)
+	return strings.Join(names, " / "), true
+}
+
+func zoneIDs(places map[string]place) []string {
+	var ids []string
+	for id := range places {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// ruleZones and pageZones are the tree as the rules and the console want it, in the order of the file.
+func ruleZones(zones []Zone, places map[string]place) []rules.Zone {
+	list := make([]rules.Zone, 0, len(zones))
+	for _, z := range zones {
+		p := places[z.ID]
+		list = append(list, rules.Zone{ID: p.ID, Name: p.Name, Path: p.Path, In: p.In})
+	}
+	return list
+}
+
+func pageZones(zones []Zone, places map[string]place) []console.Zone {
+	list := make([]console.Zone, 0, len(zones))
+	for _, z := range zones {
+		p := places[z.ID]
+		list = append(list, console.Zone{ID: p.ID, Name: p.Name, Path: p.Path, In: p.In})
+	}
+	return list
+}

@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+	"embergate/rules"
+)
+
+var (
+	errNotOnDisk = errors.New("done, but not yet written to disk: the journal does not take it")
+	errStopping  = errors.New("the gateway is stopping")
+)
+
+// Faults of the gateway itself go the way of every alarm: one open fault for each rule and subject.
+var (
+	ruleFailed    = ownRule("gateway-rule", i18n.T("rule cannot be evaluated"))
+	driverFailed  = ownRule("gateway-driver", i18n.T("driver failed and was restarted"))
+	outputFailed  = ownRule("gateway-output", i18n.T("output did not do as told"))
+	channelFailed = ownRule("gateway-channel", i18n.T("channel does not deliver"))
+	uplinkLate    = ownRule("gateway-uplink", i18n.T("platform is behind"))
+	stateDamaged  = ownRule("gateway-store", i18n.T("state on disk was damaged"))
+)
+
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged}
+
+// ownRuleOf is the gateway's own rule of an alarm's key, nil where the key is of another.
+func ownRuleOf(key string) *rules.Rule {
+	id, _, _ := strings.Cut(key, "@")
+	for _, r := range ownRules {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
+// lateAfter is the age of the oldest record that waits for a platform from which it is a fault (row SF14).
+const lateAfter = 10 * time.Minute
+
+func ownRule(id string, name i18n.Text) *rules.Rule {
+	return &rules.Rule{
+		ID: id, Class: "fault", Level: rules.LevelFault,
+		Name: drivers.Name{ZH: i18n.Chinese.Say(name.Format), EN: name.String()},
+	}
+}
+
+// fault raises a fault of the gateway itself about a subject, or clears it.
+func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, detail error) {
+	key := rule.ID + "@" + subject
+	if !on && !h.faults[key] {
+		return
+	}
+	if on == h.faults[key] {
+		return
+	}
+	h.faults[key] = on
+	c := alarm.Condition{Key: key, Rule: rule, When: rules.False, Name: rule.Name.In(string(h.g.cfg.Site.Language)), Device: subject, DeviceName: subject}
+	if on {
+		c.When = rules.True
+		c.Message = subject
+		if detail != nil {
+			c.Message = fmt.Sprintf("%s: %s", subject, firstLine(detail.Error()))
+		}
+	}
+	h.events = append(h.events, h.board.Step(now, c)...)
+}
+
+// supervision turns what uplinks, channels and the store say of themselves into faults.
+func (h *hub) supervision(now time.Time) {
+	for _, u := range h.g.uplinks {
+		oldest := h.queues[u.id].Stats().Oldest
+		late := !oldest.IsZero() && now.Sub(oldest) > lateAfter
+		var why error
+		if late {
+			why = fmt.Errorf("the oldest record waits since %s; %s", oldest.In(h.g.location).Format(time.DateTime), u.Status().LastError)
+		}
+		h.fault(now, uplinkLate, u.id, late, why)
+	}
+	for _, c := range h.g.channels.Status() {
+		h.fault(now, channelFailed, c.ID, !c.Working, errors.New(c.LastError))
+	}
+	for _, damage := range h.store.Damage() {
+		h.fault(now, stateDamaged, "store", true, errors.New(damage))
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

@@ -1,0 +1,276 @@
+// Package gateway is the daemon: it assembles drivers, rules, alarms, store, channels and uplinks from one configuration
+// and runs them.
+//
+// New finds every mistake that a configuration can hold and touches neither disk nor network; Run starts everything, and
+// is the only place that starts long-lived goroutines. README.md beside this file draws the way of a reading.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/conf"
+	"embergate/drivers/i18n"
+	"embergate/drivers/profiles"
+	"embergate/gateway/console"
+	"embergate/gateway/duty"
+	"embergate/gateway/notify"
+	"embergate/gateway/store"
+	"embergate/rules"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// Options are what a gateway is made of besides its configuration.
+type Options struct {
+	Protocols map[string]func() drivers.Protocol // by the key of an endpoint: modbus, mqtt
+	Version   string
+	Log       *slog.Logger
+	Listener  net.Listener // the console's; nil: it listens by itself, and tries again where the address is taken
+	Demo      bool         // the console says that this is a demo
+}
+
+// Gateway is one site's daemon, made but not yet running.
+type Gateway struct {
+	Options
+	cfg      Config
+	location *time.Location
+	places   map[string]place
+	links    []*link
+	rules    *rules.Set
+	model    rules.Model
+	channels *notify.Channels
+	uplinks  []uplink
+	unbuilt  []i18n.Text
+	metrics  *metrics
+	phone    *phone
+}
+
+// link is an endpoint with its driver.
+type link struct {
+	id       string
+	protocol string
+	url      string
+	driver   drivers.Driver
+	at       conf.Section
+}
+
+// New makes a gateway of a configuration. Its mistakes are root.Problems() afterwards; a gateway with any is not to be run.
+func New(root conf.Section, o Options) (*Gateway, error) {
+	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}}
+	g.cfg, g.location = readConfig(root)
+	g.places = checkZones(root.At("zones"), g.cfg.Zones)
+	models, err := profiles.Load()
+	if err != nil {
+		return nil, err // a broken file inside the binary
+	}
+	g.readEndpoints(models)
+	g.model = g.ruleModel()
+	g.rules = rules.New(root.At("rules"), g.model)
+	g.channels = notify.New(root.At("channels"), notify.Options{
+		Site:      notify.Site{ID: g.cfg.Site.ID, Name: g.cfg.Site.Name, Region: g.cfg.Site.Region},
+		Lang:      g.cfg.Site.Language,
+		Log:       o.Log,
+		Observe:   g.metrics.notified,
+		Delivered: g.phone.delivered,
+	})
+	if s := root.At("duty"); s.Exists() {
+		duty.Read(s, g.channels.IDs())
+		g.unbuilt = append(g.unbuilt, i18n.T("duty: shifts and escalation are not built in this version; without the key, every channel is told everything at once"))
+	}
+	g.readUplinks(root.At("uplinks").Items())
+	if root.At("heartbeat").Exists() {
+		g.unbuilt = append(g.unbuilt, i18n.T("heartbeat: the outward heartbeat is not built in this version"))
+	}
+	if c := g.cfg.Console; c.TLS.Cert != "" || c.BehindProxy {
+		g.unbuilt = append(g.unbuilt, i18n.T("console: a console beyond this machine needs people with passwords, which are not built in this version; leave out tls and behind_proxy"))
+	}
+	g.unbuilt = append(g.unbuilt, g.channels.Unbuilt()...)
+	return g, nil
+}
+
+// Unbuilt names the parts that the configuration needs and this version does not have. Such a gateway is not to be run.
+func (g *Gateway) Unbuilt() []i18n.Text { return g.unbuilt }
+
+// Size is how much a configuration holds.
+type Size struct{ Endpoints, Devices, Signals, Rules int }
+
+// Size counts what the configuration holds.
+func (g *Gateway) Size() Size {
+	n := Size{Endpoints: len(g.links), Rules: len(g.rules.Rules())}
+	for _, l := range g.links {
+		for _, d := range l.driver.Devices() {
+			n.Devices++
+			n.Signals += len(d.Signals)
+		}
+	}
+	return n
+}
+
+// Language is the site's.
+func (g *Gateway) Language() i18n.Lang { return g.cfg.Site.Language }
+
+// readEndpoints makes the drivers, and reports what only the whole can see: ids there twice, zones that are not there.
+func (g *Gateway) readEndpoints(models drivers.Profiles) {
+	protocols := map[string]drivers.Protocol{} // one for the configuration, so that endpoints may share a wire
+	for name, make := range g.Protocols {
+		protocols[name] = make()
+	}
+	ids := map[string]bool{}
+	for _, s := range g.cfg.Endpoints {
+		l := g.readEndpoint(s, protocols, models)
+		if l == nil {
+			continue
+		}
+		claim(ids, l.id, s.At("id"))
+		for _, d := range l.driver.Devices() {
+			claim(ids, d.ID, d.Section.At("id"))
+			if _, ok := g.places[d.Zone]; d.Zone != "" && !ok {
+				d.Section.At("zone").NotOneOf(d.Zone, zoneIDs(g.places))
+			}
+		}
+		g.links = append(g.links, l)
+	}
+}
+
+func claim(ids map[string]bool, id string, at conf.Section) {
+	if ids[id] {
+		at.Problem("the id %q is there twice; endpoints and devices share their ids", id)
+	}
+	ids[id] = true
+}
+
+func (g *Gateway) readEndpoint(s conf.Section, protocols map[string]drivers.Protocol, models drivers.Profiles) *link {
+	var own struct {
+		ID      string         `yaml:"id"`
+		Devices []conf.Section `yaml:"devices"`
+	}
+	settings := map[string]conf.Section{}
+	for name := range protocols {
+		settings[name] = conf.Section{}
+	}
+	s.Decode(&own, settings)
+	maps.DeleteFunc(settings, func(_ string, at conf.Section) bool { return !at.Exists() })
+	if !drivers.IDPattern.MatchString(own.ID) {
+		s.At("id").Problem("an id is 1 to 40 of a-z, 0-9 and -, not %q", own.ID)
+	}
+	if len(settings) != 1 {
+		s.Problem("an endpoint has exactly one protocol: %s", strings.Join(slices.Sorted(maps.Keys(protocols)), ", "))
+		return nil
+	}
+	name := slices.Collect(maps.Keys(settings))[0]
+	driver := protocols[name](drivers.Endpoint{
+		ID:       own.ID,
+		Settings: settings[name],
+		Devices:  own.Devices,
+		Profiles: models,
+		Log:      g.Log.With("endpoint", own.ID),
+		Monitor:  g.metrics.monitor(own.ID),
+	})
+	return &link{id: own.ID, protocol: name, url: settings[name].At("url").Value(), driver: driver, at: s}
+}
+
+// ruleModel is everything that a condition may name: the devices' signals, and those that the hub keeps itself.
+func (g *Gateway) ruleModel() rules.Model {
+	m := rules.Model{Zones: ruleZones(g.cfg.Zones, g.places), Location: g.location, Lang: g.cfg.Site.Language}
+	add := func(d drivers.Device, s drivers.Signal) {
+		m.Signals = append(m.Signals, rules.Signal{Key: d.Key(s), Signal: s, Device: d})
+	}
+	for _, l := range g.links {
+		add(drivers.Device{ID: l.id, Name: l.id}, drivers.Signal{ID: drivers.LinkSignal, Kind: drivers.LinkSignal})
+		for _, d := range l.driver.Devices() {
+			add(d, drivers.Signal{ID: drivers.OnlineSignal, Kind: drivers.OnlineSignal})
+			for _, s := range d.Signals {
+				add(d, s)
+			}
+		}
+	}
+	return m
+}
+
+// Run runs the gateway until ctx ends, then shuts down in the direction of the data: drivers stop, the hub drains, queues
+// are on disk, the console closes. The error is a state directory that cannot be used; everything else that is down or
+// broken at start is a fault that people see, and recovers by itself.
+func (g *Gateway) Run(ctx context.Context) error {
+	st, err := store.Open(string(g.cfg.Data), g.Log)
+	if err != nil {
+		return fmt.Errorf("gateway: open state in %s: %w", g.cfg.Data, err)
+	}
+	h, err := newHub(ctx, g, st)
+	if err != nil {
+		return errors.Join(err, st.Close())
+	}
+	north, stopNorth := context.WithCancel(context.WithoutCancel(ctx))
+	var readers, senders sync.WaitGroup
+	hubDone := make(chan struct{})
+	go func() { defer close(hubDone); h.run() }()
+	for _, u := range g.uplinks {
+		senders.Go(func() {
+			if err := u.Run(north, h.queues[u.id], st); err != nil {
+				g.Log.Error("uplink ended", "uplink", u.id, "err", err)
+			}
+		})
+	}
+	senders.Go(func() {
+		if err := g.channels.Run(north, st); err != nil {
+			g.Log.Error("channels ended", "err", err)
+		}
+	})
+	senders.Go(func() { g.serve(north, h) })
+	for _, l := range g.links {
+		readers.Go(func() { h.supervise(ctx, l) })
+	}
+	notifySystemd(daemon.SdNotifyReady)
+	g.Log.Info("gateway started", "site", g.cfg.Site.ID, "endpoints", len(g.links), "signals", len(g.model.Signals), "rules", len(g.rules.Rules()))
+
+	<-ctx.Done()
+	notifySystemd(daemon.SdNotifyStopping)
+	readers.Wait()
+	h.stop()
+	<-hubDone
+	stopNorth()
+	senders.Wait()
+	g.Log.Info("gateway stopped")
+	return st.Close()
+}
+
+// serve keeps the console listening: an address that is taken must not keep alarms from working.
+func (g *Gateway) serve(ctx context.Context, h *hub) {
+	handler := console.New(console.Options{
+		Lang: g.cfg.Site.Language, Source: h, Acts: h, Demo: g.Demo, Metrics: g.metrics.handler(), Log: g.Log,
+	})
+	listener := g.Listener
+	for ctx.Err() == nil {
+		var err error
+		if listener == nil {
+			listener, err = net.Listen("tcp", g.cfg.Console.Listen)
+		}
+		if err == nil {
+			h.consoleUp(nil)
+			err = console.Serve(ctx, listener, handler, g.Log)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		listener = nil
+		h.consoleUp(err)
+		g.Log.Error("console does not listen", "listen", g.cfg.Console.Listen, "err", err)
+		select {
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func notifySystemd(state string) {
+	_, _ = daemon.SdNotify(false, state) // without a notify socket there is nobody to tell
+}

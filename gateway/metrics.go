@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"net/http"
+	"runtime"
+	"time"
+
+	"embergate/drivers"
+	"embergate/gateway/alarm"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics are those of the contract, section 8, in a registry of their own.
+type metrics struct {
+	registry    *prometheus.Registry
+	up          *prometheus.GaugeVec
+	polls       *prometheus.HistogramVec
+	errors      *prometheus.CounterVec
+	overruns    *prometheus.CounterVec
+	busy        *prometheus.GaugeVec
+	readings    *prometheus.CounterVec
+	byQuality   [3]prometheus.Counter
+	evaluations prometheus.Counter
+	open        *prometheus.GaugeVec
+	alarmTime   prometheus.Histogram
+	delivery    *prometheus.HistogramVec
+	notes       *prometheus.CounterVec
+	queued      *prometheus.GaugeVec
+	queueAge    *prometheus.GaugeVec
+	dropped     *prometheus.CounterVec
+	written     *prometheus.CounterVec
+	batches     *prometheus.CounterVec
+	clock       prometheus.Gauge
+
+	alarms  map[[2]string]int // open ones by class and level, at the last scan
+	counted map[string]int64  // by advance
+}
+
+func newMetrics(version string) *metrics {
+	r := prometheus.NewRegistry()
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "embergate_" + name, Help: help}, labels)
+		r.MustRegister(v)
+		return v
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "embergate_" + name, Help: help}, labels)
+		r.MustRegister(v)
+		return v
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "embergate_" + name, Help: help, Buckets: buckets}, labels)
+		r.MustRegister(v)
+		return v
+	}
+	wait := []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	m := &metrics{
+		registry:    r,
+		up:          gauge("device_up", "1 while the device answers.", "device"),
+		polls:       histogram("poll_duration_seconds", "Time of one poll of one device.", wait, "endpoint"),
+		errors:      counter("poll_errors_total", "Frames and payloads that gave no reading.", "device", "reason"),
+		overruns:    counter("poll_overruns_total", "Polls skipped because the wire was busy.", "endpoint"),
+		busy:        gauge("bus_utilisation_ratio", "Share of time that the wire was in use lately.", "endpoint"),
+		readings:    counter("readings_total", "Readings taken in.", "quality"),
+		evaluations: counter("rule_evaluations_total", "Conditions evaluated.").WithLabelValues(),
+		open:        gauge("alarms_open", "Alarms that are not closed.", "class", "level"),
+		counted:     map[string]int64{},
+		delivery:    histogram("delivery_latency_seconds", "From the event to the accepted delivery.", wait, "channel"),
+		notes:       counter("notifications_total", "Attempts to deliver a notification.", "channel", "outcome"),
+		queued:      gauge("queue_records", "Records that wait.", "queue"),
+		queueAge:    gauge("queue_oldest_seconds", "Age of the oldest record that waits.", "queue"),
+		dropped:     counter("queue_dropped_total", "Records given up because the queue was full.", "queue"),
+		written:     counter("store_written_bytes_total", "Bytes written to the database.", "file"),
+		batches:     counter("uplink_batches_total", "Batches sent to a platform.", "uplink", "outcome"),
+		clock:       gauge("clock_ok", "1 while the kernel says that the clock is synchronised.").WithLabelValues(),
+	}
+	m.alarmTime = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "embergate_alarm_latency_seconds", Help: "From the sample to the event in the journal.", Buckets: wait,
+	})
+	build := gauge("build_info", "Always 1; the labels tell what runs.", "version", "goversion")
+	build.WithLabelValues(version, runtime.Version()).Set(1)
+	r.MustRegister(m.alarmTime, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for q := drivers.Bad; q <= drivers.Good; q++ {
+		m.byQuality[q] = m.readings.WithLabelValues(q.String())
+	}
+	return m
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+func (m *metrics) reading(r drivers.Reading) { m.byQuality[min(r.Quality, drivers.Good)].Inc() }
+
+// event observes how long an alarm took from its sample to the journal.
+func (m *metrics) event(e alarm.Event, sample, now time.Time) {
+	if e.Type == "alarm.raised" && !sample.IsZero() {
+		m.alarmTime.Observe(max(now.Sub(sample), 0).Seconds())
+	}
+}
+
+// scan sets what is looked at rather than counted: which devices answer, open alarms, queues, files, clock.
+func (m *metrics) scan(now time.Time, h *hub) {
+	for _, d := range h.live.devices {
+		m.up.WithLabelValues(d.ID).Set(float64(number(d.online.Quality == drivers.Good && d.online.Value == 1)))
+	}
+	open := map[[2]string]int{}
+	for labels := range m.alarms {
+		open[labels] = 0 // what is no longer open is 0, not gone
+	}
+	for _, a := range h.board.Open() {
+		open[[2]string{string(a.Class), string(a.Level)}]++
+	}
+	for labels, n := range open {
+		m.open.WithLabelValues(labels[0], labels[1]).Set(float64(n))
+	}
+	m.alarms = open
+	for id, q := range h.queues {
+		st := q.Stats()
+		m.queued.WithLabelValues(id).Set(float64(st.Records))
+		age := 0.0
+		if !st.Oldest.IsZero() {
+			age = now.Sub(st.Oldest).Seconds()
+		}
+		m.queueAge.WithLabelValues(id).Set(age)
+		m.advance(m.dropped.WithLabelValues(id), "dropped "+id, st.Dropped)
+	}
+	for file, n := range h.store.Written() {
+		m.advance(m.written.WithLabelValues(file), "written "+file, n)
+	}
+	m.clock.Set(float64(number(clockOK())))
+}
+
+// advance brings a counter to what somebody else has counted.
+func (m *metrics) advance(c prometheus.Counter, key string, count int64) {
+	if d := count - m.counted[key]; d > 0 {
+		c.Add(float64(d))
+		m.counted[key] = count
+	}
+}
+
+// notified observes one attempt of a channel.
+func (m *metrics) notified(channel, outcome string, latency time.Duration) {
+	m.notes.WithLabelValues(channel, outcome).Inc()
+	if outcome == "accepted" {
+		m.delivery.WithLabelValues(channel).Observe(latency.Seconds())
+	}
+}
+
+// monitor counts what a driver sees on one endpoint.
+func (m *metrics) monitor(endpoint string) drivers.Monitor {
+	return &monitor{
+		polls: m.polls.WithLabelValues(endpoint), overruns: m.overruns.WithLabelValues(endpoint),
+		busy: m.busy.WithLabelValues(endpoint), errors: m.errors,
+	}
+}
+
+type monitor struct {
+	polls    prometheus.Observer
+	overruns prometheus.Counter
+	busy     prometheus.Gauge
+	errors   *prometheus.CounterVec
+}
+
+func (m *monitor) Polled(took time.Duration) { m.polls.Observe(took.Seconds()) }
+func (m *monitor) Overrun(string)            { m.overruns.Inc() }
+func (m *monitor) Busy(ratio float64)        { m.busy.Set(ratio) }
+func (m *monitor) Malformed(device string, reason drivers.Reason, _ string) {
+	m.errors.WithLabelValues(device, string(reason)).Inc()
+}
