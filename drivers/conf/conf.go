@@ -315,8 +315,8 @@ func (s Section) report(p Problem) {
 	p.File, p.Line, p.Column, p.Key = s.doc.name, s.line, s.col, s.path
 	root := s.doc.root()
 	for _, known := range root.problems {
-		if known.File == p.File && known.Line == p.Line && known.Column == p.Column && known.Key == p.Key && known.What.String() == p.What.String() {
-			return
+		if known.File == p.File && known.Line == p.Line && known.Column == p.Column && known.Key == p.Key {
+			return // the first mistake of a value is the one to mend
 		}
 	}
 	root.problems = append(root.problems, p)
