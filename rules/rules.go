@@ -31,6 +31,9 @@ type Zone struct {
 	In   string // the zone around it, "" for none
 }
 
+// shanghai needs no time zone files; there is no daylight saving time in China.
+var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
+
 // Set holds the rules in force and their instances. It never changes, so any number of states may share it.
 type Set struct {
 	rules     []*Rule
@@ -82,7 +85,7 @@ type bound struct {
 // A set with mistakes is not for use: the caller asks the section for its problems.
 func New(s conf.Section, m Model) *Set {
 	if m.Location == nil {
-		m.Location = time.FixedZone("Asia/Shanghai", 8*60*60)
+		m.Location = shanghai
 	}
 	b := newBuilder(m)
 	f := readFile(s)

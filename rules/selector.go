@@ -102,7 +102,7 @@ func (s *site) named(variable string) []string {
 	var list []string
 	switch variable {
 	case "kind":
-		return append(drivers.KindNames(), drivers.LinkSignal, drivers.OnlineSignal)
+		return kindNames()
 	case "class":
 		return names([]drivers.Class{drivers.Fire, drivers.Gas, drivers.Electrical, drivers.Water, drivers.Environment, drivers.DeviceClass})
 	case "zone":
@@ -121,4 +121,9 @@ func (s *site) named(variable string) []string {
 func (s *selector) selects(p point) bool {
 	out, _, err := s.program.Eval(p)
 	return err == nil && out == types.True
+}
+
+// kindNames are the kinds that a model may hold: those of a configuration, and the two that the gateway keeps.
+func kindNames() []string {
+	return append(drivers.KindNames(), drivers.LinkSignal, drivers.OnlineSignal)
 }

@@ -71,11 +71,11 @@ func (w *window) expire(now int64) {
 }
 
 // read is what an operand asks of the readings up to now; false where there are too few: none, for stddev, delta and
-// rate one, and for rate less than half the span.
+// rate one, and for rate less than half the span. No reading is no change.
 func (w *window) read(o op, now int64) (float64, bool) {
 	w.expire(now)
 	if w.n == 0 {
-		return 0, false
+		return 0, o == opChanges // of a signal that is good and says nothing new
 	}
 	old, young := w.at(0), w.at(w.n-1)
 	switch o {
