@@ -39,7 +39,7 @@ func newBroker(address string) (*broker, error) {
 		Capabilities: limits,
 		Logger:       slog.New(slog.DiscardHandler), // it warns of every client that goes
 	})}
-	if err := b.server.AddHook(&password{want: b.password}, nil); err != nil {
+	if err := b.server.AddHook(&door{password: b.password}, nil); err != nil {
 		return nil, fmt.Errorf("sim: broker: %w", err)
 	}
 	listener := listeners.NewTCP(listeners.Config{ID: "home", Address: address})
@@ -60,28 +60,39 @@ func (b *broker) publish(topic string, payload []byte, keep retention) {
 
 func (b *broker) close() { _ = b.server.Close() }
 
-// password lets in who knows it.
-type password struct {
+// door lets in who knows the password.
+type door struct {
 	mochi.HookBase
-	want string
+	password string
 }
 
 // ID names the hook.
-func (p *password) ID() string { return "password" }
+func (d *door) ID() string { return "door" }
 
-// Provides tells which questions the hook answers.
-func (p *password) Provides(b byte) bool {
-	return bytes.Contains([]byte{mochi.OnConnectAuthenticate, mochi.OnACLCheck}, []byte{b})
+// Provides tells which moments the hook takes part in.
+func (d *door) Provides(b byte) bool {
+	return bytes.Contains([]byte{mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnSessionEstablish}, []byte{b})
 }
 
 // OnConnectAuthenticate lets a client in or not.
-func (p *password) OnConnectAuthenticate(_ *mochi.Client, connect packets.Packet) bool {
+func (d *door) OnConnectAuthenticate(_ *mochi.Client, connect packets.Packet) bool {
 	return string(connect.Connect.Username) == brokerUser &&
-		subtle.ConstantTimeCompare(connect.Connect.Password, []byte(p.want)) == 1
+		subtle.ConstantTimeCompare(connect.Connect.Password, []byte(d.password)) == 1
 }
 
 // OnACLCheck lets who is in read and write everything.
-func (p *password) OnACLCheck(*mochi.Client, string, bool) bool { return true }
+func (d *door) OnACLCheck(*mochi.Client, string, bool) bool { return true }
+
+// OnSessionEstablish lets the broker's packet identifiers to the client start in the upper half. Each side of a session has
+// identifiers of its own (MQTT 3.1.1, 2.3.1), but this broker refuses a SUBSCRIBE whose identifier is that of a message
+// it has not had acknowledged; clients start at 1.
+func (d *door) OnSessionEstablish(client *mochi.Client, _ packets.Packet) {
+	for {
+		if id, err := client.NextPacketID(); err != nil || id >= 1<<15 {
+			return
+		}
+	}
+}
 
 // report publishes what a detector has to say; other devices and silent ones say nothing.
 func (h *Home) report(device string) {

@@ -114,6 +114,44 @@ func TestTheBrokerRefusesAWrongPassword(t *testing.T) {
 	}
 }
 
+// A gateway that ended before it had acknowledged a message finds its session again, and the message in it.
+func TestASessionWithAnUnacknowledgedMessageIsTakenUpAgain(t *testing.T) {
+	h := start(t, Options{})
+	address, user, password := h.Broker()
+	session := func() (paho.Client, <-chan string) {
+		payloads := make(chan string, 10)
+		client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + address).SetClientID("sleeper").SetCleanSession(false).
+			SetUsername(user).SetPassword(password).SetAutoReconnect(false).SetAutoAckDisabled(true).
+			SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { payloads <- string(m.Payload()) }))
+		if token := client.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+			t.Fatal(token.Error())
+		}
+		token := client.Subscribe("zigbee2mqtt/leak-pump", 1, nil)
+		if !token.WaitTimeout(5*time.Second) || token.Error() != nil {
+			t.Fatalf("subscribe: %v", token.Error())
+		}
+		if granted := token.(*paho.SubscribeToken).Result()["zigbee2mqtt/leak-pump"]; granted != 1 {
+			t.Fatalf("the broker granted QoS %#x", granted)
+		}
+		return client, payloads
+	}
+	for i := range 3 {
+		client, payloads := session()
+		if i == 0 {
+			h.Set("leak-pump.water_leak", 1)
+		}
+		select {
+		case got := <-payloads:
+			if !strings.Contains(got, `"water_leak":true`) {
+				t.Errorf("session %d got %s", i, got)
+			}
+		case <-time.After(5 * time.Second):
+			t.Errorf("session %d has lost the message", i)
+		}
+		client.Disconnect(100)
+	}
+}
+
 // A client that is not ours reads the same messages.
 func TestMosquittoSubHearsADetector(t *testing.T) {
 	mosquittoSub := debian(t, "mosquitto_sub")
