@@ -116,18 +116,13 @@ func (c *compiler) condition(s conf.Section, zone bool) *condition {
 		lang = c.zones
 	}
 	funcs, vars := words(zone)
-	text := &source{section: s, text: s.Value()}
-	tree := text.check(lang, allNames(funcs), allNames(vars))
-	if tree == nil {
+	x := &source{section: s, text: s.Value()}
+	if !x.parse(lang, allNames(funcs), allNames(vars)) {
 		return nil
 	}
-	if t := tree.OutputType(); t != cel.BoolType {
-		s.Problem("a condition is true or false, this is a %s", cel.FormatCELType(t))
-		return nil
-	}
-	cond := &condition{text: text.text}
+	cond := &condition{text: x.text}
 	nodes := map[int64]int{}
-	text.visit(func(e ast.Expr) {
+	x.visit(func(e ast.Expr) {
 		var f *function
 		switch e.Kind() {
 		case ast.CallKind:
@@ -137,16 +132,16 @@ func (c *compiler) condition(s conf.Section, zone bool) *condition {
 		}
 		if f != nil {
 			nodes[e.ID()] = len(cond.operands)
-			cond.operands = append(cond.operands, c.operand(*f, e, text.at))
+			cond.operands = append(cond.operands, c.operand(*f, e, x.at))
 		}
 	})
-	if text.mistakes > 0 {
+	if !x.check(lang) {
 		return nil
 	}
 	plan := cel.CustomDecoratorV2(func(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
 		return replace(i, nodes, cond.operands), nil
 	})
-	program, err := lang.Program(tree, plan)
+	program, err := lang.Program(x.tree, plan)
 	if err != nil {
 		s.Problem("the expression cannot be read: %s", err.Error())
 		return nil

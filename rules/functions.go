@@ -176,7 +176,7 @@ func (c *compiler) operand(f function, call ast.Expr, at func(ast.Expr) place) o
 		o.signal = c.signal(args[0], at, f.op == opOnline)
 		args = args[1:]
 	}
-	for i, e := range args {
+	for i, e := range args[:min(len(args), len(f.args))] { // CEL's type check counts them
 		switch f.args[i] {
 		case argWindow, argMaybeWindow:
 			o.window = lookback(e, at)

@@ -46,19 +46,14 @@ func (s Signal) point() point {
 // selector compiles an each or where and reports its mistakes; nil where there are any.
 func (c *compiler) selector(s conf.Section) *selector {
 	x := &source{section: s, text: s.Value()}
-	tree := x.check(c.selects, nil, selectorNames)
-	if tree == nil {
-		return nil
-	}
-	if t := tree.OutputType(); t != cel.BoolType {
-		s.Problem("a condition is true or false, this is a %s", cel.FormatCELType(t))
+	if !x.parse(c.selects, nil, selectorNames) {
 		return nil
 	}
 	x.visit(func(e ast.Expr) { c.names(x, e) })
-	if x.mistakes > 0 {
+	if !x.check(c.selects) {
 		return nil
 	}
-	program, err := c.selects.Program(tree)
+	program, err := c.selects.Program(x.tree)
 	if err != nil {
 		s.Problem("the expression cannot be read: %s", err.Error())
 		return nil
@@ -82,7 +77,7 @@ func (c *compiler) names(x *source, e ast.Expr) {
 	if args[0].Kind() == ast.LiteralKind {
 		slices.Reverse(args)
 	}
-	if args[0].Kind() != ast.IdentKind {
+	if args[0].Kind() != ast.IdentKind || !slices.Contains(selectorNames, args[0].AsIdent()) {
 		return
 	}
 	words := args[1:]

@@ -22,15 +22,15 @@ type source struct {
 	mistakes int
 }
 
-// check parses and type-checks an expression in a language. It returns nil where there are mistakes, all reported.
-func (x *source) check(lang *cel.Env, funcs, vars []string) *cel.Ast {
+// parse reads an expression and reports the names in it that the language does not have.
+func (x *source) parse(lang *cel.Env, funcs, vars []string) bool {
 	if strings.TrimSpace(x.text) == "" {
 		x.section.Problem("the expression is empty")
-		return nil
+		return false
 	}
 	tree, issues := lang.Parse(x.text)
 	if x.reported(issues) {
-		return nil
+		return false
 	}
 	x.tree = tree
 	x.visit(func(e ast.Expr) {
@@ -45,15 +45,24 @@ func (x *source) check(lang *cel.Env, funcs, vars []string) *cel.Ast {
 			double(e)
 		}
 	})
+	return true
+}
+
+// check type-checks what was parsed without mistakes: the result is true or false.
+func (x *source) check(lang *cel.Env) bool {
 	if x.mistakes > 0 {
-		return nil
+		return false
 	}
-	checked, issues := lang.Check(tree)
+	checked, issues := lang.Check(x.tree)
 	if x.reported(issues) {
-		return nil
+		return false
 	}
 	x.tree = checked
-	return checked
+	if t := checked.OutputType(); t != cel.BoolType {
+		x.section.Problem("a condition is true or false, this is a %s", cel.FormatCELType(t))
+		return false
+	}
+	return true
 }
 
 // known reports a name that the language does not have, or an operator that it leaves out.
