@@ -285,20 +285,44 @@ func (s Section) Within(line, column int) Section {
 		return s
 	}
 	switch s.node.Style {
-	case yaml.LiteralStyle, yaml.FoldedStyle:
+	case yaml.LiteralStyle:
 		s.line += line // the text starts on the line after its mark
-		if s.line <= len(s.doc.lines) {
-			text := s.doc.lines[s.line-1]
-			s.col = 1 + len(text) - len(strings.TrimLeft(text, " ")) + column
-		}
-		return s
+		s.col = 1 + s.indent() + column
+	case yaml.FoldedStyle:
+		s.line++
+		s.col = 1 + s.indent()
+		s.fold(line, column)
 	case yaml.DoubleQuotedStyle, yaml.SingleQuotedStyle:
-		column++
-	}
-	if line <= 1 {
-		s.col += column
+		s.fold(line, column+1)
+	default:
+		s.fold(line, column)
 	}
 	return s
+}
+
+// fold moves by a column of a text that YAML made one line of several: each line break was one space.
+func (s *Section) fold(line, column int) {
+	for line == 1 && s.line < len(s.doc.lines) {
+		width := len([]rune(strings.TrimRight(s.doc.lines[s.line-1], " "))) - s.col + 1
+		if column <= width || strings.TrimSpace(s.doc.lines[s.line]) == "" {
+			break
+		}
+		column -= width + 1
+		s.line++
+		s.col = 1 + s.indent()
+	}
+	if line == 1 {
+		s.col += column
+	}
+}
+
+// indent is the number of spaces before the text of the section's line.
+func (s Section) indent() int {
+	if s.line > len(s.doc.lines) {
+		return 0
+	}
+	text := s.doc.lines[s.line-1]
+	return len(text) - len(strings.TrimLeft(text, " "))
 }
 
 // Problem reports a mistake at the section. The format is a sentence of the catalogue.
