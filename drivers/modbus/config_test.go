@@ -20,7 +20,7 @@ func endpoints(root conf.Section) (all []drivers.Endpoint) {
 			ID: "e" + string(rune('0'+i)), Settings: s.At("modbus"), Devices: s.At("devices").Items(), Log: slog.New(slog.DiscardHandler), Monitor: drivers.Discard{},
 			Profiles: drivers.Profiles{
 				"kb6000iii": {ID: "kb6000iii", Protocol: "modbus", Every: 2 * time.Second, Settings: model, Signals: []drivers.Signal{{ID: "state", Kind: "status_word", At: "holding:505", Scale: 1}}},
-				"broken":    {ID: "broken", Protocol: "modbus", Signals: []drivers.Signal{{ID: "s", Kind: "number", At: "holding:0", Type: "float", Scale: 1}, {ID: "t", Kind: "number", At: "x", Scale: 1}}},
+				"broken":    {ID: "broken", Protocol: "modbus", Signals: []drivers.Signal{{ID: "s", Kind: "number", At: "holding:0", Type: "float", Scale: 1}}},
 			},
 		}
 		all = append(all, e)

@@ -104,7 +104,9 @@ func (l *link) serve(r *request) {
 		}
 		l.rests[r.unit] = a.ended.Add(r.rest)
 	}
-	r.answer <- a
+	if l.dead == nil { // else the end of the session is the answer, to all who wait
+		r.answer <- a
+	}
 }
 
 // packager is goburrow's for the framing; the transport that it carries is never opened.

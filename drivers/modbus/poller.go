@@ -175,12 +175,12 @@ func (r *round) fetch(b *block) []*block {
 	return []*block{b}
 }
 
-// rejoin puts the halves of a block together again. Where a refused part was found between them, what stands on either
-// side of it stays apart; where both halves are whole, it was the joining that the unit refused.
+// rejoin puts the halves of a refused block together again. Where neither half had to be divided it was the joining that
+// the unit refused, and they stay apart. Else what was refused is found, and whole parts that meet in the middle are joined;
+// the next poll shows whether that is true.
 func (r *round) rejoin(left, right []*block) []*block {
-	refused := func(b *block) bool { return b.fault.refused() }
 	l, f := left[len(left)-1], right[0]
-	if (slices.ContainsFunc(left, refused) || slices.ContainsFunc(right, refused)) && l.fault.reason == "" && f.fault.reason == "" {
+	if len(left)+len(right) > 2 && l.fault.reason == "" && f.fault.reason == "" {
 		if one, ok := join(l, f, r.device.limits); ok {
 			return slices.Concat(left[:len(left)-1], []*block{one}, right[1:])
 		}

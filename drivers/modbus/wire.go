@@ -247,11 +247,6 @@ func (s *session) ask(r *request) answer {
 	case <-r.ctx.Done():
 		return answer{err: r.ctx.Err(), began: r.queued, ended: time.Now()}
 	case <-s.done:
-	}
-	select {
-	case a := <-r.answer: // it was the last one served
-		return a
-	default:
 		err := errLost
 		if s.err != nil {
 			err = fmt.Errorf("%w: %w", errLost, s.err)
