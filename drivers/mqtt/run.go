@@ -309,6 +309,9 @@ func (s *session) close() {
 	s.d.setLive(nil)
 	s.queue.close()
 	<-s.ended
+	if s.connected.IsZero() {
+		return
+	}
 	if s.client.IsConnectionOpen() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
