@@ -63,25 +63,24 @@ func operatorsWith(more ...*env.Function) []cel.EnvOption {
 	}
 	return []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(subset)),
-		cel.CrossTypeNumericComparisons(true),
 		cel.ParserExpressionSizeLimit(maxLetters),
 		cel.ExpressionNodeLimit(maxNodes),
 	}
 }
 
-// arithmetic are the operators that take numbers only, with the overload that is left of each.
-var arithmetic = map[string]string{
+// numeric are the operators of numbers, with the overload that is left of each: every number is a double, whole ones in
+// an expression are made one (source.parse), so value > 57 needs no comparison across types.
+var numeric = map[string]string{
 	operators.Add: overloads.AddDouble, operators.Subtract: overloads.SubtractDouble, operators.Multiply: overloads.MultiplyDouble,
 	operators.Divide: overloads.DivideDouble, operators.Negate: overloads.NegateDouble,
+	operators.Less: overloads.LessDouble, operators.LessEquals: overloads.LessEqualsDouble,
+	operators.Greater: overloads.GreaterDouble, operators.GreaterEquals: overloads.GreaterEqualsDouble,
 }
 
 func conditionWords(zone bool) []cel.EnvOption {
 	var more []*env.Function
-	for name, overload := range arithmetic {
+	for name, overload := range numeric {
 		more = append(more, env.NewFunction(name, &env.Overload{ID: overload}))
-	}
-	for _, name := range []string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals} {
-		more = append(more, env.NewFunction(name))
 	}
 	opts := operatorsWith(more...)
 	funcs, vars := words(zone)

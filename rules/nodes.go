@@ -29,21 +29,21 @@ func replace(i interpreter.InterpretableV2, nodes map[int64]int, operands []oper
 	if !ok {
 		return i
 	}
-	args := call.Args()
-	if _, ok := arithmetic[call.Function()]; ok {
-		node := &arithmeticNode{id: i.ID(), op: call.Function(), a: args[0]}
-		if len(args) == 2 {
-			node.b = args[1]
-		}
-		return node
-	}
-	if mirrored, ok := mirror[call.Function()]; ok {
+	op, args := call.Function(), call.Args()
+	if mirrored, ok := mirror[op]; ok {
 		if c, ok := args[0].(*operandNode); ok && c.counts {
-			return &countNode{i.ID(), c, args[1], call.Function()}
+			return &countNode{i.ID(), c, args[1], op}
 		}
 		if c, ok := args[1].(*operandNode); ok && c.counts {
 			return &countNode{i.ID(), c, args[0], mirrored}
 		}
+	}
+	if _, ok := numeric[op]; ok {
+		node := &numericNode{id: i.ID(), op: op, a: args[0]}
+		if len(args) == 2 {
+			node.b = args[1]
+		}
+		return node
 	}
 	return i
 }
@@ -66,20 +66,20 @@ func (n *operandNode) Exec(f *interpreter.ExecutionFrame) ref.Val {
 	return e.read(&e.operands[n.n])
 }
 
-// arithmeticNode is + - * / and the sign, on doubles.
-type arithmeticNode struct {
+// numericNode is + - * /, the sign, and < <= > >=, on doubles.
+type numericNode struct {
 	id   int64
 	op   string
 	a, b interpreter.InterpretableV2 // b is nil for the sign
 }
 
-func (n *arithmeticNode) ID() int64 { return n.id }
+func (n *numericNode) ID() int64 { return n.id }
 
-func (n *arithmeticNode) Eval(a interpreter.Activation) ref.Val {
+func (n *numericNode) Eval(a interpreter.Activation) ref.Val {
 	return interpreter.EvalActivation(a, n.Exec)
 }
 
-func (n *arithmeticNode) Exec(f *interpreter.ExecutionFrame) ref.Val {
+func (n *numericNode) Exec(f *interpreter.ExecutionFrame) ref.Val {
 	a := n.a.Exec(f)
 	x, ok := a.(types.Double)
 	if !ok {
@@ -100,8 +100,10 @@ func (n *arithmeticNode) Exec(f *interpreter.ExecutionFrame) ref.Val {
 		x -= y
 	case operators.Multiply:
 		x *= y
-	default:
+	case operators.Divide:
 		x /= y
+	default:
+		return types.Bool(holds(n.op, float64(x), float64(y)))
 	}
 	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
 		return types.WrapErr(errNotFinite)

@@ -192,6 +192,9 @@ func (sc *Script) signals(written conf.Section) {
 	keys := written.Keys()
 	for _, s := range sc.Series {
 		keys = append(keys, s.Signal)
+		if !strings.Contains(s.Signal, ".") {
+			s.At.Problem("%q is no signal; write it as device.signal", s.Signal)
+		}
 	}
 	seen := map[string]bool{}
 	add := func(key, kind string) {
@@ -201,11 +204,7 @@ func (sc *Script) signals(written conf.Section) {
 		}
 	}
 	for _, key := range keys {
-		device, id, ok := strings.Cut(key, ".")
-		if !ok {
-			written.Problem("%q is no signal; write it as device.signal", key)
-			continue
-		}
+		device, id, _ := strings.Cut(key, ".")
 		kind := kinds[key]
 		if kind == "" {
 			kind = likelyKind(id)

@@ -108,6 +108,7 @@ func (s *site) named(variable string) []string {
 		for _, sig := range s.signals {
 			list = append(list, sig.Device.ID)
 		}
+		slices.Sort(list)
 		list = slices.Compact(list)
 	}
 	return list

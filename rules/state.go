@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"container/heap"
 	"math"
 	"time"
 
@@ -200,7 +199,7 @@ func (st *State) Due(now time.Time) []*Instance {
 	at := st.clock(now)
 	st.dueAgain = st.dueAgain[:0]
 	for len(st.queue) > 0 && st.queue[0].at <= at {
-		i := heap.Pop(&st.queue).(entry).instance
+		i := st.queue.pop().instance
 		t, in := &st.turns[i], st.set.instances[i]
 		t.queued--
 		if t.due <= at {
@@ -225,7 +224,7 @@ func (st *State) Next() time.Time {
 func (st *State) push(instance int, at int64) {
 	st.turns[instance].due = at
 	st.turns[instance].queued++
-	heap.Push(&st.queue, entry{at, instance})
+	st.queue.push(entry{at, instance})
 }
 
 // entry is an instance in the queue of Due.
@@ -234,15 +233,37 @@ type entry struct {
 	instance int
 }
 
+// queue is a heap, the earliest first. It is written out because container/heap would allocate for every entry.
 type queue []entry
 
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].at < q[j].at }
-func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)        { *q = append(*q, x.(entry)) }
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return last
+func (q *queue) push(e entry) {
+	*q = append(*q, e)
+	h := *q
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if h[up].at <= h[i].at {
+			break
+		}
+		h[up], h[i] = h[i], h[up]
+		i = up
+	}
+}
+
+func (q *queue) pop() entry {
+	h := *q
+	top := h[0]
+	h[0] = h[len(h)-1]
+	h = h[:len(h)-1]
+	*q = h
+	for i := 0; ; {
+		down := 2*i + 1
+		if down+1 < len(h) && h[down+1].at < h[down].at {
+			down++
+		}
+		if down >= len(h) || h[i].at <= h[down].at {
+			return top
+		}
+		h[i], h[down] = h[down], h[i]
+		i = down
+	}
 }

@@ -6,10 +6,10 @@ import "math"
 // more come, those within span/buckets of each other share a bucket: mean, least, greatest, deviation and changes stay
 // exact for the readings it holds, and its old edge moves in steps of that width. Nothing older than span is ever in it.
 type window struct {
-	span, width int64 // nanoseconds
-	ring        []bucket
-	head, n     int     // oldest bucket, number of buckets
-	latest      float64 // the last value added, for changes
+	span, width int64    // nanoseconds
+	ring        []bucket // its length is a power of two
+	head, n     int      // oldest bucket, number of buckets
+	latest      float64  // the last value added, for changes
 	any         bool
 }
 
@@ -26,7 +26,7 @@ type bucket struct {
 
 func newWindow(span int64) window { return window{span: span, width: span / buckets} }
 
-func (w *window) at(i int) *bucket { return &w.ring[(w.head+i)%len(w.ring)] }
+func (w *window) at(i int) *bucket { return &w.ring[(w.head+i)&(len(w.ring)-1)] }
 
 // add puts a reading in; time never goes back.
 func (w *window) add(at int64, v float64) {
@@ -65,7 +65,7 @@ func (w *window) grow() {
 // expire drops what is older than the span.
 func (w *window) expire(now int64) {
 	for w.n > 0 && now-w.at(0).from > w.span {
-		w.head = (w.head + 1) % len(w.ring)
+		w.head = (w.head + 1) & (len(w.ring) - 1)
 		w.n--
 	}
 }
@@ -88,32 +88,57 @@ func (w *window) read(o op, now int64) (float64, bool) {
 		}
 		return (young.last - old.first) / (float64(took) / 60e9), true
 	}
-	sum := *old
-	for i := 1; i < w.n; i++ {
-		sum.merge(w.at(i))
-	}
+	return w.sum(o)
+}
+
+// sum goes over all buckets.
+func (w *window) sum(o op) (float64, bool) {
 	switch o {
 	case opAvg:
-		return sum.mean, true
+		total, n := 0.0, 0
+		for i := range w.n {
+			b := w.at(i)
+			total += b.mean * float64(b.n)
+			n += b.n
+		}
+		return total / float64(n), true
 	case opMin:
-		return sum.min, true
+		least := w.at(0).min
+		for i := range w.n {
+			if v := w.at(i).min; v < least {
+				least = v
+			}
+		}
+		return least, true
 	case opMax:
-		return sum.max, true
+		most := w.at(0).max
+		for i := range w.n {
+			if v := w.at(i).max; v > most {
+				most = v
+			}
+		}
+		return most, true
 	case opChanges:
-		return float64(sum.changes), true
-	default:
-		return math.Sqrt(sum.m2 / float64(sum.n)), sum.n > 1
+		changes := 0
+		for i := range w.n {
+			changes += w.at(i).changes
+		}
+		return float64(changes), true
+	default: // opStddev
+		all := *w.at(0)
+		for i := 1; i < w.n; i++ {
+			all.merge(w.at(i))
+		}
+		return math.Sqrt(all.m2 / float64(all.n)), all.n > 1
 	}
 }
 
-// merge adds a later bucket (Chan's formula for mean and m2).
+// merge adds a later bucket's readings to n, mean and m2 (Chan's formula).
 func (b *bucket) merge(c *bucket) {
 	n := b.n + c.n
 	d := c.mean - b.mean
 	b.m2 += c.m2 + d*d*float64(b.n)*float64(c.n)/float64(n)
 	b.mean += d * float64(c.n) / float64(n)
-	b.min, b.max = min(b.min, c.min), max(b.max, c.max)
-	b.changes += c.changes
 	b.n = n
 }
 
