@@ -33,11 +33,18 @@ type invalid struct{ error }
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	os.Exit(runWith(ctx, os.Args[1:], os.Stdout, os.Stderr, hangup))
 }
 
-// run is the program without its process: arguments in, exit status out.
+// run is runWith for verbs that are never told to reload.
 func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	return runWith(ctx, args, out, errs, nil)
+}
+
+// runWith is the program without its process: arguments and reload signals in, exit status out.
+func runWith(ctx context.Context, args []string, out, errs io.Writer, hangup <-chan os.Signal) int {
 	root := &cobra.Command{
 		Use:           "embergate",
 		Short:         "Reads a home's fire, gas, electrical and water sensors, alarms the people on duty, and reports to the platform",
@@ -57,7 +64,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid{err} })
-	root.AddCommand(runVerb(), demoVerb(), checkVerb(), initVerb(), profilesVerb(), versionVerb())
+	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), versionVerb())
 	for _, c := range root.Commands() {
 		wrong := c.Args
 		c.Args = func(cmd *cobra.Command, args []string) error {

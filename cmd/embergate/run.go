@@ -7,9 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
@@ -19,13 +17,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func runVerb() *cobra.Command {
+func runVerb(hangup <-chan os.Signal) *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "run -c FILE",
 		Short: "Runs the daemon; SIGHUP reloads the configuration, and a bad one changes nothing",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDaemon(cmd, file)
+			return runDaemon(cmd, file, hangup)
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "the configuration")
@@ -34,15 +32,12 @@ func runVerb() *cobra.Command {
 
 // runDaemon runs the gateway of a file until the process is told to stop. A reload makes the new gateway first; only one
 // without a mistake replaces the running one, which stops as it would for good: alarms and delays are on disk in between.
-func runDaemon(cmd *cobra.Command, file string) error {
+func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	g, err := build(cmd, file, log)
 	if err != nil {
 		return err
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for g != nil {
 		ctx, stop := context.WithCancel(cmd.Context())
 		ended := make(chan error, 1)

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDemo runs the demo without any server: its first alarm is on the page, on the duty phone and in the log, and it
+// leaves nothing behind.
+func TestDemo(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var out, log lockedBuffer
+	status := make(chan int, 1)
+	go func() {
+		status <- run(ctx, []string{"demo", "--listen", "127.0.0.1:0", "--language", "en"}, &out, &log)
+	}()
+	var url string
+	eventually(t, "the demo says where to look", func() error {
+		if url = regexp.MustCompile(`http://\S+`).FindString(out.String()); url == "" {
+			return fmt.Errorf("it says %q", &out)
+		}
+		return nil
+	})
+	page(t, url+"/api/v1/alarms", `"rule":"gas-low"`)
+	page(t, url+"/", "Kitchen", "Ground floor")
+	eventually(t, "the notification is in the log", func() error {
+		if !strings.Contains(log.String(), "msg=notification") {
+			return fmt.Errorf("log: %s", &log)
+		}
+		return nil
+	})
+	stop()
+	if s := <-status; s != exitDone {
+		t.Errorf("status %d: %s", s, &log)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); len(left) > 0 {
+		t.Errorf("the demo left %v", left)
+	}
+}
+
+func TestDemoEndsByItself(t *testing.T) {
+	var out, log lockedBuffer
+	if status := run(t.Context(), []string{"demo", "--listen", "127.0.0.1:0", "--for", "3s"}, &out, &log); status != exitDone {
+		t.Errorf("status %d: %s", status, &log)
+	}
+}
+
+func TestDemoSaysThatItsAddressIsTaken(t *testing.T) {
+	taken := newHook(t).Listener.Addr().String()
+	var out, errs lockedBuffer
+	if status := run(t.Context(), []string{"demo", "--listen", taken, "--language", "en"}, &out, &errs); status != exitFailed {
+		t.Errorf("status %d", status)
+	}
+	if !strings.Contains(errs.String(), "--listen") {
+		t.Errorf("it says %q", &errs)
+	}
+}
+
+// TestReload: a configuration with a mistake changes nothing, a good one takes over, and an open alarm is open afterwards,
+// with the same id.
+func TestReload(t *testing.T) {
+	port := freePort(t)
+	file := filepath.Join(t.TempDir(), "home.yaml")
+	write := func(name, extra string) {
+		text := fmt.Sprintf(`
+site: {id: home, name: %s, language: en}
+data: ./data
+endpoints:
+  - id: nowhere
+    modbus: {url: "tcp://127.0.0.1:%d"}
+    devices: [{id: gas, unit: 7, signals: [{id: lel, kind: gas_lel, at: "holding:0", type: uint16}]}]
+console: {listen: "127.0.0.1:%d"}
+%s`, name, freePort(t), port, extra)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangup := make(chan os.Signal, 1)
+	write("first", "")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var log lockedBuffer
+	status := make(chan int, 1)
+	go func() { status <- runWith(ctx, []string{"run", "-c", file}, &log, &log, hangup) }()
+	url := fmt.Sprintf("http://127.0.0.1:%d", port)
+	page(t, url+"/api/v1/site", "first")
+	page(t, url+"/api/v1/alarms", `"rule":"endpoint-lost"`)
+	before := openAlarm(t, url)
+
+	write("second", "nonsense: true\n")
+	hangup <- os.Interrupt
+	eventually(t, "the bad configuration is refused", func() error {
+		if !strings.Contains(log.String(), "the running one stays") || !strings.Contains(log.String(), "nonsense") {
+			return fmt.Errorf("log: %s", &log)
+		}
+		return nil
+	})
+	page(t, url+"/api/v1/site", "first")
+
+	write("third", "")
+	hangup <- os.Interrupt
+	page(t, url+"/api/v1/site", "third")
+	if after := openAlarm(t, url); after != before {
+		t.Errorf("the open alarm was %s, after the reload it is %s", before, after)
+	}
+	stop()
+	if s := <-status; s != exitDone {
+		t.Errorf("status %d: %s", s, &log)
+	}
+}
+
+// openAlarm is the id of the one open alarm.
+func openAlarm(t *testing.T, url string) (id string) {
+	t.Helper()
+	eventually(t, "one open alarm", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/alarms", nil)
+		if err != nil {
+			return err
+		}
+		r, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer r.Body.Close()
+		var alarms []struct{ ID string }
+		if err := json.NewDecoder(r.Body).Decode(&alarms); err != nil {
+			return err
+		}
+		if len(alarms) != 1 {
+			return fmt.Errorf("%d alarms", len(alarms))
+		}
+		id = alarms[0].ID
+		return nil
+	})
+	return id
+}
