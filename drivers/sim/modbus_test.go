@@ -206,3 +206,18 @@ func FuzzRequestsOfAnyBytesAreAnsweredOrRefused(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkABusAnswersReadsOfTenRegisters(b *testing.B) {
+	h := start(b, Options{Meters: 1})
+	conn := dial(b, h.Buses()[1])
+	request := unhex(b, "0001 0000 0006 01 03 0000 000A")
+	reply := make([]byte, 7+2+20)
+	for b.Loop() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, reply); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

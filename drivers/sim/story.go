@@ -24,7 +24,7 @@ func Story() []Step {
 		{22 * time.Second, i18n.T("Kitchen: nobody came. Gas is at 38 %%LEL, an alarm; the gateway closes the valve by itself."), set("kitchen-gas.lel", 38)},
 		{40 * time.Second, i18n.T("Kitchen: the gas has dispersed."), set("kitchen-gas.lel", 0.4)},
 		{48 * time.Second, i18n.T("Corridor on the first floor: one detector sees smoke."), set("smoke-corridor-east.smoke", 1)},
-		{56 * time.Second, i18n.T("Corridor on the first floor: a second detector sees smoke. The fire is confirmed."), set("smoke-corridor-west.smoke", 1)},
+		{56 * time.Second, i18n.T("Corridor on the first floor: a second detector sees smoke. The fire is confirmed, the sounder sounds."), set("smoke-corridor-west.smoke", 1)},
 		{72 * time.Second, i18n.T("The smoke has cleared: a towel on a heater."), func(h *Home) {
 			h.Set("smoke-corridor-east.smoke", 0)
 			h.Set("smoke-corridor-west.smoke", 0)
