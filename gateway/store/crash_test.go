@@ -28,7 +28,11 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	if dir, err := filled(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(status)
 }
 
 // writeForever commits and appends, and prints each number once it was acknowledged.
@@ -176,25 +180,25 @@ func smallDisk(t *testing.T, bytes int) string {
 }
 
 func TestTelemetryLeavesRoomForAlarms(t *testing.T) {
-	s := openAt(t, smallDisk(t, reserve+8<<20))
+	s := openAt(t, smallDisk(t, reserve+4<<20))
 	q := s.Queue("platform", QueueLimit{})
 	var err error
 	for n := 0; err == nil; n++ {
 		if n > 10_000 {
 			t.Fatal("the disk does not fill")
 		}
-		err = q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, 10_000)})
+		err = q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, 100_000)})
 	}
 	if !errors.Is(err, ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
 	}
-	for i := range 2000 {
+	for i := range 300 {
 		commit(t, s, &Transaction{Events: []alarm.Event{raised(fmt.Sprint("a", i), noon)}})
 	}
 }
 
 func TestAFullDiskLosesNothingAndRecovers(t *testing.T) {
-	dir := smallDisk(t, 12<<20)
+	dir := smallDisk(t, 4<<20)
 	s := openAt(t, dir)
 	s.reserve = 0
 	q := s.Queue("platform", QueueLimit{})
@@ -242,7 +246,7 @@ func TestAFullDiskLosesNothingAndRecovers(t *testing.T) {
 func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	ctx := t.Context()
-	const each = 60
+	const each = 15
 	var wg sync.WaitGroup
 	check := func(what string, err error) {
 		if err != nil {

@@ -2,12 +2,14 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,26 +17,45 @@ import (
 	"embergate/gateway/alarm"
 )
 
-// home fills a store with 300 events, records and messages and 60 batches, and closes it, so that all of it is in the files.
-func home(t testing.TB) (dir string) {
-	t.Helper()
-	s := openAt(t, t.TempDir())
+const rows, batchRows = 100, 40
+
+// filled is a closed store of rows events, records and messages and batchRows batches, all of it in the files.
+var filled = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "embergate-store"); err != nil {
+		return "", err
+	}
+	s, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return dir, err
+	}
 	tx := &Transaction{}
-	for i := range 300 {
+	for i := range rows {
 		e := raised(fmt.Sprintf("a%d", i), noon.Add(time.Duration(i)*time.Second))
 		tx.Events = append(tx.Events, e)
 		tx.Records = append(tx.Records, alarm.Record{Key: fmt.Sprintf("k%d", i), Alarm: e.Alarm})
 		tx.Messages = append(tx.Messages, Message{Channel: "sms", Event: e.ID, Type: e.Type, Alarm: e.Alarm.ID, Class: "fire", Created: noon})
 	}
-	commit(t, s, tx)
+	err = s.Commit(context.Background(), tx)
 	q := s.Queue("platform", QueueLimit{})
-	for i := range 60 {
-		put(t, q, fmt.Sprintf("%d %s", i, strings.Repeat("x", 10_000)))
+	for i := range batchRows {
+		body := fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 5000))
+		err = errors.Join(err, q.Append(context.Background(), Batch{Lines: 10, Oldest: noon, Body: body}))
 	}
-	if err := s.Close(); err != nil {
+	return dir, errors.Join(err, s.Close())
+})
+
+// home is a copy of the filled store.
+func home(t testing.TB) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	from, err := filled()
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(from))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return s.dir
+	return dir
 }
 
 // damage changes the bytes of a file in place, so that who has it open sees it.
@@ -116,10 +137,10 @@ func wantRescued(t testing.TB, s *Store, name string, rescues bool, said string)
 	messages := len(must[[]Message](t)(s.DueMessages(t.Context(), "sms", noon, 0)))
 	batches := int(s.Queue("platform", QueueLimit{}).Stats().Batches)
 	t.Logf("records %d, messages %d, batches %d: %s", records, messages, batches, said)
-	if name == StateFile && batches != 60 || name == SeriesFile && (records != 300 || messages != 300) {
+	if name == StateFile && batches != batchRows || name == SeriesFile && (records != rows || messages != rows) {
 		t.Errorf("the other file lost rows: records %d, messages %d, batches %d", records, messages, batches)
 	}
-	if name == StateFile && rescues && records+messages < 300 || name == SeriesFile && rescues && batches < 50 {
+	if name == StateFile && rescues && records+messages < rows || name == SeriesFile && rescues && batches < batchRows*3/4 {
 		t.Errorf("rescued only records %d, messages %d, batches %d", records, messages, batches)
 	}
 	if name == SeriesFile {
@@ -143,7 +164,7 @@ func TestDamageThatShowsLaterIsHealedInPlace(t *testing.T) {
 	q := s.Queue("platform", QueueLimit{})
 	damage(t, s.series.path, func(b []byte) []byte { n := len(b) / pageSize / 2; return scribble(n, len(b)/pageSize)(b) })
 	batches, err := q.Oldest(t.Context(), 1000)
-	if err != nil || len(batches) == 0 || len(batches) == 60 {
+	if err != nil || len(batches) == 0 || len(batches) == batchRows {
 		t.Errorf("read %d batches, %v; want those before the damage", len(batches), err)
 	}
 	if got := q.Stats().Batches; got != int64(len(batches)) {
@@ -167,11 +188,11 @@ func TestADamagedJournalKeepsItsWholeBeginning(t *testing.T) {
 	s = openAt(t, dir)
 	last := must[int64](t)(s.LastSeq(t.Context()))
 	n, err := s.VerifyJournal(t.Context())
-	if err != nil || n != last || n == 0 || n == 300 {
+	if err != nil || n != last || n == 0 || n == rows {
 		t.Errorf("verify: %d of %d events, %v", n, last, err)
 	}
-	if got := len(must[[]alarm.Record](t)(s.Records(t.Context()))); got != 300 {
-		t.Errorf("%d of 300 records: the damage was not theirs", got)
+	if got := len(must[[]alarm.Record](t)(s.Records(t.Context()))); got != rows {
+		t.Errorf("%d of the records: the damage was not theirs", got)
 	}
 	works(t, s)
 }

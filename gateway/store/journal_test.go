@@ -12,14 +12,16 @@ import (
 	"embergate/rules"
 )
 
+// unguard drops what keeps the journal from changing.
+func unguard(t testing.TB, s *Store) *Store {
+	t.Helper()
+	tamper(t, s, `DROP TRIGGER events_never_change; DROP TRIGGER events_never_leave`)
+	return s
+}
+
 // tamper changes the journal behind the store's back.
 func tamper(t testing.TB, s *Store, query string, args ...any) {
 	t.Helper()
-	for _, q := range []string{`DROP TRIGGER IF EXISTS events_never_change`, `DROP TRIGGER IF EXISTS events_never_leave`} {
-		if _, err := s.state.conn.ExecContext(context.Background(), q); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if _, err := s.state.conn.ExecContext(context.Background(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
@@ -58,10 +60,10 @@ func TestTheJournalRefusesToChange(t *testing.T) {
 	}
 }
 
-// Every single byte of every column of a row in the middle, and of the last row.
+// Every single byte of every column of a row in the middle, and one in ten of the last row.
 func TestVerifyNamesTheRowOfAnyChangedByte(t *testing.T) {
-	s := journalOf(t, 4)
-	for _, seq := range []int64{2, 4} {
+	s := unguard(t, journalOf(t, 4))
+	for seq, step := range map[int64]int{2: 1, 4: 10} {
 		for _, column := range []string{"id", "type", "alarm", "device", "class", "body", "hash"} {
 			var whole []byte
 			query := fmt.Sprintf(`SELECT CAST(%s AS BLOB) FROM events WHERE seq = ?`, column)
@@ -73,7 +75,7 @@ func TestVerifyNamesTheRowOfAnyChangedByte(t *testing.T) {
 				kind = "BLOB"
 			}
 			set := fmt.Sprintf(`UPDATE events SET %s = CAST(? AS %s) WHERE seq = ?`, column, kind)
-			for i := range whole {
+			for i := 0; i < len(whole); i += step {
 				changed := append([]byte(nil), whole...)
 				changed[i] ^= 1
 				tamper(t, s, set, changed, seq)
@@ -81,7 +83,7 @@ func TestVerifyNamesTheRowOfAnyChangedByte(t *testing.T) {
 			}
 			tamper(t, s, set, whole, seq)
 		}
-		for bit := range 63 {
+		for bit := 0; bit < 63; bit += step {
 			tamper(t, s, `UPDATE events SET time = (time | ?) - (time & ?) WHERE seq = ?`, int64(1)<<bit, int64(1)<<bit, seq)
 			wantMisfit(t, s, fmt.Sprintf("bit %d of time of %d", bit, seq), seq)
 			tamper(t, s, `UPDATE events SET time = ? WHERE seq = ?`, noon.Add(time.Duration(seq-1)*time.Second).UnixNano(), seq)
@@ -107,7 +109,7 @@ func TestVerifyNamesTheFirstEventThatDoesNotFit(t *testing.T) {
 		{"the head changed", `UPDATE head SET hash = zeroblob(32)`, 5},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := journalOf(t, 5)
+			s := unguard(t, journalOf(t, 5))
 			tamper(t, s, test.query)
 			wantMisfit(t, s, test.name, test.want)
 		})
@@ -142,7 +144,7 @@ func fill(t testing.TB, s *Store, n int) {
 
 func TestFindEvents(t *testing.T) {
 	s := openAt(t, t.TempDir())
-	fill(t, s, 1000)
+	fill(t, s, 400)
 	at := func(i int) time.Time { return noon.Add(time.Duration(i) * time.Second) }
 	for _, test := range []struct {
 		name string
@@ -150,14 +152,14 @@ func TestFindEvents(t *testing.T) {
 		want int
 		last string // the newest
 	}{
-		{"all", EventQuery{}, 1000, "alarm-999"},
+		{"all", EventQuery{}, 400, "alarm-399"},
 		{"a span, to exclusive", EventQuery{From: at(10), To: at(20)}, 10, "alarm-19"},
-		{"a device", EventQuery{Device: "device-7"}, 5, "alarm-807"},
-		{"a class", EventQuery{Class: "gas"}, 250, "alarm-997"},
+		{"a device", EventQuery{Device: "device-7"}, 2, "alarm-207"},
+		{"a class", EventQuery{Class: "gas"}, 100, "alarm-397"},
 		{"a device and a span", EventQuery{Device: "device-7", To: at(207)}, 1, "alarm-7"},
-		{"a device and its class", EventQuery{Device: "device-8", Class: "fire"}, 5, "alarm-808"},
+		{"a device and its class", EventQuery{Device: "device-8", Class: "fire"}, 2, "alarm-208"},
 		{"a device and another class", EventQuery{Device: "device-8", Class: "gas"}, 0, ""},
-		{"limited", EventQuery{Class: "gas", Limit: 3}, 3, "alarm-997"},
+		{"limited", EventQuery{Class: "gas", Limit: 3}, 3, "alarm-397"},
 	} {
 		got := must[[]alarm.Event](t)(s.FindEvents(t.Context(), test.q))
 		last := ""

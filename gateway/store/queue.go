@@ -16,7 +16,7 @@ const (
 	evictAtOnce = 1000
 	// A queue keeps its newest dead letters, so many and so many bytes.
 	deadLetters     = 1000
-	deadLetterBytes = 16 << 20
+	deadLetterBytes = 4 << 20
 	// The file shrinks once so many of its pages and three quarters of it are free, so many pages at a time.
 	shrinkFrom = 2048
 	shrinkBy   = 512
@@ -303,7 +303,8 @@ func (q *Queue) Replace(ctx context.Context, id int64, with []Batch) error {
 	return nil
 }
 
-// DeadLetter keeps lines that the platform will never take. The queue keeps the newest, 1,000 and 16 MiB at most.
+// DeadLetter keeps lines that the platform will never take. The queue keeps the newest, 1,000 and 4 MiB at most, and
+// always the last.
 func (q *Queue) DeadLetter(ctx context.Context, lines []byte, reason string, at time.Time) error {
 	err := q.store.series.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.Exec(`INSERT INTO dead (queue, time, reason, size, lines) VALUES (?, ?, ?, ?, ?)`,
@@ -311,16 +312,35 @@ func (q *Queue) DeadLetter(ctx context.Context, lines []byte, reason string, at 
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(`
-DELETE FROM dead WHERE id IN (SELECT id FROM (
-	SELECT id, SUM(size) OVER newest AS bytes, ROW_NUMBER() OVER newest AS n FROM dead WHERE queue = ?
-	WINDOW newest AS (ORDER BY id DESC)) WHERE n > ? OR n > 1 AND bytes > ?)`, q.name, deadLetters, deadLetterBytes)
-		return err
+		return q.trimDead(tx)
 	}, nil)
 	if err != nil {
 		return fmt.Errorf("store: dead letter of queue %s: %w", q.name, err)
 	}
 	return nil
+}
+
+// trimDead drops the dead letters that are too many.
+func (q *Queue) trimDead(tx *sql.Tx) error {
+	rows, err := tx.Query(`SELECT id, size FROM dead WHERE queue = ? ORDER BY id DESC`, q.name)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for letters, bytes := 0, 0; rows.Next(); letters++ {
+		var id int64
+		var size int
+		if err := rows.Scan(&id, &size); err != nil {
+			return err
+		}
+		bytes += size
+		if letters == deadLetters || letters > 0 && bytes > deadLetterBytes {
+			rows.Close()
+			_, err := tx.Exec(`DELETE FROM dead WHERE queue = ? AND id <= ?`, q.name, id)
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // DeadLetters returns dead letters, the newest first; limit 0 is all.
