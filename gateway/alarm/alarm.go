@@ -121,7 +121,7 @@ type Condition struct {
 	When, Until rules.Value     // a When that is True goes before any Until
 	HasUntil    bool            // the rule has an Until; without it a When that is False clears
 	Reading     drivers.Reading // the deciding signal's latest; zero for a zone's
-	Retained    bool            // the reading only restores state: it decides nothing (MQ05)
+	Retained    bool            // the reading only restores state: it begins and ends nothing (MQ05)
 
 	Name, Message      string
 	Zone, ZonePath     string

@@ -51,10 +51,14 @@ func NewBoard() *Board {
 // Step takes in what the rules found at one source and tells what became of it, in order.
 func (b *Board) Step(now time.Time, c Condition) []Event {
 	b.now = now
-	if c.Retained {
-		c.When, c.Until = rules.Unknown, rules.Unknown
-	}
 	s := b.sources[c.Key]
+	if c.Retained {
+		// MQ05: it may say that what a live reading began still holds, and nothing else.
+		c.Until = rules.Unknown
+		if s == nil || !s.on.running || c.When == rules.False {
+			c.When = rules.Unknown
+		}
+	}
 	if s == nil {
 		if c.When != rules.True {
 			return nil

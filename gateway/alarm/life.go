@@ -80,10 +80,7 @@ func (b *Board) note(s *source) {
 func (b *Board) clear(s *source) []Event {
 	s.off.stop()
 	a := &s.alarm
-	a.ClearedAt = at(b.now)
-	if a.Unstable {
-		a.Unstable, s.triggers = false, nil
-	}
+	a.ClearedAt, a.Unstable = at(b.now), false
 	if a.State == Acknowledged {
 		return b.rest(s, Act{}, s.cleared())
 	}
@@ -115,7 +112,6 @@ func (b *Board) close(s *source, act Act, done ...string) []Event {
 		a.ShelvedUntil, s.shelf = nil, time.Time{}
 		done = append(done, EventUnshelved)
 	}
-	s.off.stop()
 	return b.events(s, act, append(done, EventClosed))
 }
 

@@ -66,10 +66,7 @@ func (b *Board) keepUnkept() {
 	for key, s := range b.sources {
 		if s.moving(b.now) {
 			b.changed[key] = true
-			s.unkept = false
-			if s.moving(b.now) {
-				b.keep = b.now.Add(keepEvery)
-			}
+			b.keep = b.now.Add(keepEvery)
 		}
 	}
 }
@@ -134,10 +131,13 @@ func restore(now time.Time, r Record) *source {
 	if r.Off != nil && s.alarm.Active() {
 		s.off = timer{begun: true, spent: sane(*r.Off)}
 	}
-	// A shelf may end too soon, where the clock is ahead, but never late: the shorter of what was left and of what the
-	// clock says is left.
+	// In doubt a shelf ends too soon: it lasts for the shorter of what was left and of what the clock says is left, and no
+	// longer where the clock is certainly wrong.
 	if until := s.alarm.ShelvedUntil; until != nil && s.open() {
-		s.shelf = now.Add(min(sane(r.Shelf), maxShelf, max(0, until.Sub(now))))
+		s.shelf = now
+		if !now.Before(r.At) {
+			s.shelf = now.Add(min(sane(r.Shelf), maxShelf, max(0, until.Sub(now))))
+		}
 	}
 	for _, ago := range r.Triggers[max(0, len(r.Triggers)-flapTriggers-1):] {
 		s.triggers = append(s.triggers, now.Add(-sane(ago)))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -31,7 +32,7 @@ import (
 //	5s   reset zhang -> refused: still active
 //	6s   = acknowledged count=1      the open alarm of the source; "= none"
 //	7s   board gas, smoke            the open alarms in their order
-//	8s   cut                         power; boot: it is back; restart: an orderly one; clock +1h; reload [without SOURCE]
+//	8s   cut                         power; boot [without SOURCE]: it is back; restart: an orderly one; clock +1h; reload [without SOURCE]
 func TestTimelines(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -125,6 +126,9 @@ func (tl *timeline) line(words []string) string {
 			tl.at = at
 		}
 		tl.happened(tl.board.Tick(tl.now()))
+		if again := tl.board.Next(); !again.IsZero() && !again.After(tl.now()) {
+			tl.t.Fatalf("after Tick at %v the board still wants to be woken", tl.at)
+		}
 	}
 	tl.at = target
 	answer := ""
@@ -165,7 +169,7 @@ func (tl *timeline) do(verb string, args []string) string {
 	case "cut":
 		tl.board = nil
 	case "boot":
-		tl.boot()
+		tl.boot(args...)
 	case "restart":
 		tl.board.Checkpoint(tl.now())
 		tl.happened(nil)
@@ -173,11 +177,7 @@ func (tl *timeline) do(verb string, args []string) string {
 	case "clock":
 		tl.clock += tl.duration(args[0])
 	case "reload":
-		keys := tl.keys()
-		if len(args) == 2 {
-			delete(keys, args[1])
-		}
-		tl.board.Retain(keys)
+		tl.board.Retain(tl.keys(args...))
 		tl.happened(nil)
 	default:
 		events, err := tl.act(verb, tl.latest[source], args)
@@ -307,16 +307,17 @@ func (tl *timeline) happened(events []Event) {
 	keepRecords(tl.t, tl.store, tl.board.Changed())
 }
 
-func (tl *timeline) boot() {
+func (tl *timeline) boot(without ...string) {
 	tl.board = Restore(tl.now(), storedRecords(tl.t, tl.store))
-	tl.board.Retain(tl.keys())
+	tl.board.Retain(tl.keys(without...))
 	tl.happened(nil)
 }
 
-func (tl *timeline) keys() map[string]*rules.Rule {
-	keys := map[string]*rules.Rule{}
-	for name, r := range tl.rules {
-		keys[name] = r
+// keys are the rules in force: all, or all without one.
+func (tl *timeline) keys(without ...string) map[string]*rules.Rule {
+	keys := maps.Clone(tl.rules)
+	if len(without) == 2 {
+		delete(keys, without[1])
 	}
 	return keys
 }

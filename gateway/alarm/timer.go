@@ -27,7 +27,7 @@ func (t *timer) elapsed(now time.Time) time.Duration {
 	if !t.running {
 		return t.spent
 	}
-	return t.spent + max(0, now.Sub(t.since))
+	return t.spent + now.Sub(t.since)
 }
 
 // over tells whether the timer began, and ran for so long.
