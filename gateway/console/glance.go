@@ -164,30 +164,46 @@ func waits(a alarm.Alarm) bool {
 	return (a.State == alarm.Unacknowledged || a.State == alarm.Returned) && a.ShelvedUntil == nil
 }
 
-// fault takes the first component that does not work. An endpoint that is down is one, whether or not it is listed.
+// fault takes the first thing that does not work, if any.
 func (g *glance) fault(s *Snapshot) bool {
-	name := ""
+	why, is := s.broken()
+	if is {
+		g.mood, g.kicker, g.headline = moodFault, i18n.T("Fault"), why
+	}
+	return is
+}
+
+// broken is the first thing that does not work: a way in or out, or another part of the gateway.
+func (s *Snapshot) broken() (what i18n.Text, is bool) {
+	for _, e := range s.Endpoints {
+		if !e.Up {
+			return i18n.T("The connection %s to the devices is down", e.ID), true
+		}
+	}
+	for _, c := range s.Channels {
+		if !c.Working {
+			return i18n.T("Nobody is reached through %s", c.ID), true
+		}
+	}
+	for _, u := range s.Uplinks {
+		if !u.Working {
+			return i18n.T("The platform %s takes no data", u.ID), true
+		}
+	}
 	for _, c := range s.Components {
 		if !c.Working {
-			name = c.Name
-			break
+			name, ok := componentWords[c.Name]
+			if !ok {
+				name = i18n.Text{Format: "%s", Args: []any{c.Name}}
+			}
+			return i18n.T("%s does not work", name), true
 		}
 	}
-	for _, e := range s.Endpoints {
-		if name == "" && !e.Up {
-			name = e.ID
-		}
-	}
-	if name == "" {
-		return false
-	}
-	g.mood, g.kicker, g.headline = moodFault, i18n.T("Fault"), i18n.T("%s does not work", name)
-	return true
+	return i18n.Text{}, false
 }
 
 // unknown takes what is missing among devices and readings.
 func (g *glance) unknown() bool {
-	g.mood, g.kicker = moodUnknown, i18n.T("Not everything is known")
 	switch {
 	case g.signals == signalCounts{}:
 		g.headline = i18n.T("There is nothing that could be read")
@@ -202,6 +218,7 @@ func (g *glance) unknown() bool {
 	default:
 		return false
 	}
+	g.mood, g.kicker = moodUnknown, i18n.T("Not everything is known")
 	return true
 }
 

@@ -10,13 +10,13 @@ import (
 func (v *view) links(s *Snapshot, l i18n.Lang) {
 	listed := []string{}
 	for _, e := range s.Endpoints {
-		listed = append(listed, e.ID)
+		listed = append(listed, "endpoint "+e.ID)
 		link := linkView{ID: e.ID, Kind: e.Protocol, Where: e.URL, Since: at(e.Since, s.Time, l)}
 		link.working(e.Up, l.Say("connected"), l.Say("not connected"), e.Error)
 		v.Endpoints = append(v.Endpoints, link)
 	}
 	for _, u := range s.Uplinks {
-		listed = append(listed, u.ID)
+		listed = append(listed, "uplink "+u.ID)
 		link := linkView{
 			ID: u.ID, Kind: u.Kind, Since: at(u.Since, s.Time, l), Success: at(u.LastSuccess, s.Time, l),
 			Queue: l.Say("nothing waits"), Oldest: at(u.QueueOldest, s.Time, l),
@@ -31,7 +31,7 @@ func (v *view) links(s *Snapshot, l i18n.Lang) {
 		v.Uplinks = append(v.Uplinks, link)
 	}
 	for _, c := range s.Channels {
-		listed = append(listed, c.ID)
+		listed = append(listed, "channel "+c.ID)
 		link := linkView{ID: c.ID, Kind: c.Kind, Since: at(c.Since, s.Time, l), Success: at(c.LastSuccess, s.Time, l)}
 		if c.Pending > 0 {
 			link.Queue = l.Say("%d messages wait", c.Pending)
@@ -43,7 +43,7 @@ func (v *view) links(s *Snapshot, l i18n.Lang) {
 		if slices.Contains(listed, c.Name) {
 			continue
 		}
-		link := linkView{ID: c.Name, Since: at(c.Since, s.Time, l)}
+		link := linkView{ID: component(c.Name, l), Since: at(c.Since, s.Time, l)}
 		link.working(c.Working, l.Say("works"), l.Say("does not work"), l.Say(c.Why.Format, c.Why.Args...))
 		v.Others = append(v.Others, link)
 	}

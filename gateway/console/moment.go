@@ -31,12 +31,12 @@ func ago(d time.Duration, l i18n.Lang) string {
 	s := int(max(d, 0) / time.Second)
 	switch {
 	case s < 60:
-		return l.Say("%d s ago", s)
+		return l.Say("%v s ago", s)
 	case s < 60*60:
-		return l.Say("%d min ago", s/60)
+		return l.Say("%v min ago", s/60)
 	case s < 24*60*60:
-		return l.Say("%d h ago", s/(60*60))
+		return l.Say("%v h ago", s/(60*60))
 	default:
-		return l.Say("%d d ago", s/(24*60*60))
+		return l.Say("%v d ago", s/(24*60*60))
 	}
 }

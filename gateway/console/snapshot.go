@@ -86,7 +86,7 @@ type Signal struct {
 
 // Component is a part of the gateway that works, or does not: an endpoint, an uplink, a channel, the store, the hub.
 type Component struct {
-	Name    string
+	Name    string // store; for what has an id, with its sort before it: endpoint bus-1, uplink platform, channel sms
 	Working bool
 	Since   time.Time
 	Why     i18n.Text // why it does not work; empty where it does
@@ -121,7 +121,7 @@ type PhoneMessage struct {
 	Time    time.Time
 	Channel string
 	Text    string
-	Outcome string // delivered, retrying, failed
+	Outcome string // accepted, retry or never
 	Event   string // type of the event: alarm.raised
 	Late    bool   // much later than what it tells of
 	Drill   bool

@@ -65,11 +65,11 @@ type deviceView struct {
 // signalView is one value. Look is one of good, uncertain, stale, gap, bad and off, each with its own colour, icon and
 // word: a missing value never looks like a zero, an old one never like a fresh one.
 type signalView struct {
-	ID, Name, Value, Unit, Look, Word, Detail string
-	Alert                                     bool
-	Since                                     moment
-	Last                                      string
-	LastAt                                    moment
+	Name, Value, Unit, Look, Word, Detail string
+	Good, Alert                           bool
+	Since                                 moment
+	Last                                  string
+	LastAt                                moment
 }
 
 // linkView is an endpoint, uplink or channel.
@@ -161,7 +161,7 @@ func seeAlarm(a alarm.Alarm, s *Snapshot, l i18n.Lang) alarmView {
 		v.Reading = number(*a.Value)
 	}
 	v.CanAck = a.State == alarm.Unacknowledged || a.State == alarm.Returned
-	v.CanSilence = a.Open() && !a.Silenced && a.State != alarm.Latched
+	v.CanSilence = waits(a) && !a.Silenced
 	v.CanEnd = a.State == alarm.Latched || a.State == alarm.Acknowledged && a.RuleGone
 	return v
 }
@@ -242,16 +242,16 @@ func seeDevice(d Device, now time.Time, l i18n.Lang) deviceView {
 }
 
 func seeSignal(s Signal, now time.Time, l i18n.Lang) signalView {
-	v := signalView{ID: s.ID, Name: s.Name, Unit: s.Unit, Since: at(s.Since, now, l), Detail: s.Detail}
+	v := signalView{Name: s.Name, Unit: s.Unit, Detail: s.Detail}
 	if v.Name == "" {
 		v.Name = l.Say(drivers.Kinds[s.Kind].Name)
 	}
 	if s.Quality != drivers.Good {
-		v.Word = l.Say(reasonWords[s.Reason].Format)
+		v.Word, v.Since = l.Say(reasonWords[s.Reason].Format), at(s.Since, now, l)
 	}
 	switch {
 	case s.Quality == drivers.Good:
-		v.Look = "good"
+		v.Look, v.Good = "good", true
 	case s.Quality == drivers.Uncertain:
 		v.Look = "uncertain"
 	case s.Reason == drivers.Disabled:

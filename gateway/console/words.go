@@ -62,21 +62,37 @@ var reasonWords = map[drivers.Reason]i18n.Text{
 
 // outcomeWords say what became of a notification.
 var outcomeWords = map[string]i18n.Text{
-	"delivered": i18n.T("delivered"),
-	"retrying":  i18n.T("will be tried again"),
-	"failed":    i18n.T("not delivered"),
-	"pending":   i18n.T("on its way"),
+	"accepted": i18n.T("delivered"),
+	"retry":    i18n.T("will be tried again"),
+	"never":    i18n.T("not delivered"),
 }
 
-// pair are the words for 0 and 1 of a state, and whether 1 is something to look at.
+// componentWords name the parts of the gateway that are no endpoint, uplink or channel.
+var componentWords = map[string]i18n.Text{
+	"store":   i18n.T("journal"),
+	"console": i18n.T("console"),
+	"hub":     i18n.T("core"),
+}
+
+// component is the name of a part of the gateway for people.
+func component(name string, l i18n.Lang) string {
+	if words, ok := componentWords[name]; ok {
+		return l.Say(words.Format)
+	}
+	return name
+}
+
+// pair are the words for 0 and 1 of a state, and which of the two asks to be looked at.
 type pair struct {
 	off, on i18n.Text
-	alert   bool
+	alert   int // 0 or 1; never for neither
 }
 
+const never = -1
+
 var (
-	detects = pair{i18n.T("normal"), i18n.T("triggered"), true}
-	acts    = pair{i18n.T("inactive"), i18n.T("active"), false}
+	detects = pair{i18n.T("normal"), i18n.T("triggered"), 1}
+	acts    = pair{i18n.T("inactive"), i18n.T("active"), never}
 )
 
 // stateWords are the words of those states that detect something, or have words of their own; all others are active or
@@ -85,14 +101,15 @@ var stateWords = map[string]pair{
 	"smoke": detects, "heat": detects, "flame": detects, "call_point": detects, "fire_panel_alarm": detects,
 	"gas_alarm": detects, "co_alarm": detects, "arc_fault": detects, "leak": detects, "sos": detects,
 	"tamper": detects, "fault": detects,
-	"battery_low": {i18n.T("normal"), i18n.T("low"), true},
-	"mains":       {i18n.T("no power"), i18n.T("power on"), false},
-	"breaker":     {i18n.T("switched off"), i18n.T("switched on"), false},
+	"battery_low": {i18n.T("normal"), i18n.T("low"), 1},
+	"mains":       {i18n.T("no power"), i18n.T("power on"), 0},
+	"breaker":     {i18n.T("switched off"), i18n.T("switched on"), never},
 }
 
 // alerts tells whether a value is a state that asks to be looked at.
 func (s Signal) alerts(v float64) bool {
-	return s.Form == drivers.State && v != 0 && stateWords[s.Kind].alert
+	words, ok := stateWords[s.Kind]
+	return ok && s.Form == drivers.State && words.alert >= 0 && v == float64(words.alert)
 }
 
 // say is a value of the signal for people, without its unit.

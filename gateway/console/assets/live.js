@@ -19,10 +19,10 @@
   function ago(ms) {
     const s = Math.max(0, Math.floor(ms / 1000));
     const words = document.body.dataset;
-    if (s < 60) return words.s.replace('%d', s);
-    if (s < 3600) return words.min.replace('%d', Math.floor(s / 60));
-    if (s < 86400) return words.h.replace('%d', Math.floor(s / 3600));
-    return words.d.replace('%d', Math.floor(s / 86400));
+    if (s < 60) return words.s.replace('#', s);
+    if (s < 3600) return words.min.replace('#', Math.floor(s / 60));
+    if (s < 86400) return words.h.replace('#', Math.floor(s / 3600));
+    return words.d.replace('#', Math.floor(s / 86400));
   }
 
   function age(iso) {
@@ -39,24 +39,30 @@
     for (const a of [...have.attributes]) if (!want.hasAttribute(a.name)) have.removeAttribute(a.name);
     for (const a of want.attributes) if (have.getAttribute(a.name) !== a.value) have.setAttribute(a.name, a.value);
     if (have.hasAttribute('data-age')) return; // its words are tick's
+    const wanted = new Map([...want.children].filter((c) => c.id).map((c) => [c.id, c]));
+    for (const c of [...have.children]) if (c.id && !wanted.has(c.id)) c.remove();
+    const known = new Map([...have.children].filter((c) => c.id).map((c) => [c.id, c]));
     let at = have.firstChild;
     for (const child of [...want.childNodes]) {
-      let match = at;
-      if (child.id) match = [...have.children].find((c) => c.id === child.id);
-      if (match && match.nodeName === child.nodeName && (match.id || '') === (child.id || '')) {
-        if (match === at) at = at.nextSibling;
-        else have.insertBefore(match, at);
-        if (child.nodeType === Node.ELEMENT_NODE) morph(match, child);
-        else if (match.data !== child.data) match.data = child.data;
-      } else {
+      if (child.id) while (at && !at.id && known.has(child.id)) at = drop(at); // so that it need not be moved
+      const match = child.id ? known.get(child.id) : at;
+      if (!match || match.id !== child.id || match.nodeName !== child.nodeName) {
         have.insertBefore(document.importNode(child, true), at);
+        continue;
       }
+      if (match === at) at = at.nextSibling;
+      else have.insertBefore(match, at);
+      if (child.nodeType === Node.ELEMENT_NODE) morph(match, child);
+      else if (match.data !== child.data) match.data = child.data;
     }
-    while (at) {
-      const gone = at;
-      at = at.nextSibling;
-      gone.remove();
-    }
+    while (at) at = drop(at);
+  }
+
+  // drop removes a node and is the one after it.
+  function drop(node) {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
   }
 
   async function refresh() {

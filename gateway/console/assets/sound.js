@@ -46,7 +46,7 @@
     const on = context.state === 'running';
     button.hidden = false;
     button.setAttribute('aria-pressed', on);
-    button.querySelector('span').textContent = on ? button.dataset.on : button.dataset.off;
+    button.querySelector('span').textContent = on ? button.dataset.heard : button.dataset.mute;
   }
 
   button.addEventListener('click', async () => {
