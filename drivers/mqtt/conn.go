@@ -20,6 +20,7 @@ import (
 const (
 	connectTimeout = 10 * time.Second
 	writeTimeout   = 10 * time.Second
+	enqueueTimeout = 2 * time.Second // until paho takes a packet: it does not notice there that the connection is lost
 	pingTimeout    = 10 * time.Second
 	replyTimeout   = 10 * time.Second // SUBACK and PUBACK
 )
@@ -129,7 +130,7 @@ func (p *packetReader) next() error {
 	if err != nil {
 		return err
 	}
-	length, err := readLength(p.r)
+	length, encoded, err := readLength(p.r)
 	if err != nil {
 		return err
 	}
@@ -140,14 +141,15 @@ func (p *packetReader) next() error {
 	case first>>4 != typePublish && length > 64<<10:
 		return fmt.Errorf("%w: type %d of %d bytes", errPacket, first>>4, length)
 	case first>>4 != typePublish || length <= maxPayload:
-		p.head.Write(appendLength([]byte{first}, length))
+		p.head.WriteByte(first)
+		p.head.Write(encoded)
 		return nil
 	}
-	return p.publish(first, length)
+	return p.publish(first, encoded, length)
 }
 
 // publish passes a PUBLISH of more than maxPayload bytes, whose payload may still be short enough.
-func (p *packetReader) publish(first byte, length int) error {
+func (p *packetReader) publish(first byte, encoded []byte, length int) error {
 	var size [2]byte
 	if _, err := io.ReadFull(p.r, size[:]); err != nil {
 		return err
@@ -158,26 +160,29 @@ func (p *packetReader) publish(first byte, length int) error {
 	}
 	if over := length - before - (maxPayload + 1); over > 0 {
 		p.skip, length = over, length-over
+		encoded = appendLength(nil, length)
 	}
 	p.body = length - len(size)
-	p.head.Write(append(appendLength([]byte{first}, length), size[:]...))
+	p.head.WriteByte(first)
+	p.head.Write(encoded)
+	p.head.Write(size[:])
 	return nil
 }
 
-// readLength reads a remaining length, MQTT 3.1.1, 2.2.3.
-func readLength(r io.ByteReader) (int, error) {
-	length := 0
+// readLength reads a remaining length, and gives it as it was encoded too; MQTT 3.1.1, 2.2.3.
+func readLength(r io.ByteReader) (length int, encoded []byte, err error) {
 	for shift := 0; shift < 28; shift += 7 {
 		b, err := r.ReadByte()
 		if err != nil {
-			return 0, err
+			return 0, nil, err
 		}
+		encoded = append(encoded, b)
 		length |= int(b&0x7f) << shift
 		if b&0x80 == 0 {
-			return length, nil
+			return length, encoded, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: remaining length of more than four bytes", errPacket)
+	return 0, nil, fmt.Errorf("%w: remaining length of more than four bytes", errPacket)
 }
 
 func appendLength(b []byte, length int) []byte {

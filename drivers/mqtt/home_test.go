@@ -253,7 +253,7 @@ func (w *wire) count(client io.Reader, broker io.Writer) {
 		if err != nil {
 			return
 		}
-		length, err := readLength(r)
+		length, encoded, err := readLength(r)
 		if err != nil {
 			return
 		}
@@ -264,7 +264,7 @@ func (w *wire) count(client io.Reader, broker io.Writer) {
 		w.mu.Lock()
 		w.packets[first>>4]++
 		w.mu.Unlock()
-		if _, err := broker.Write(append(appendLength([]byte{first}, length), body...)); err != nil {
+		if _, err := broker.Write(slices.Concat([]byte{first}, encoded, body)); err != nil {
 			return
 		}
 	}

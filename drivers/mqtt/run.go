@@ -71,7 +71,7 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
 		SetProtocolVersion(4).SetCleanSession(false).
 		SetAutoReconnect(false).SetConnectRetry(false).
-		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
+		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
 		SetOrderMatters(true).SetAutoAckDisabled(true).SetDefaultPublishHandler(s.receive).
 		SetWill(c.StatusTopic, "offline", 1, true).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
@@ -116,7 +116,7 @@ func (s *session) fail(err error) {
 	})
 }
 
-// setup connects, subscribes and tells the world that we are there; what arrives meanwhile is already being read.
+// setup connects, subscribes and tells the world that we are there; what arrives meanwhile waits in the queue.
 func (s *session) setup(ctx context.Context) {
 	defer close(s.ended)
 	c := s.d.settings
@@ -165,13 +165,12 @@ func (s *session) subscribe(ctx context.Context) (refused []string, err error) {
 	if len(filters) == 0 {
 		return nil, nil
 	}
-	token := s.client.SubscribeMultiple(filters, nil)
-	if err := s.wait(ctx, token); err != nil {
+	granted, err := s.askFor(ctx, filters)
+	if err != nil {
 		return nil, err
 	}
-	granted := token.(*paho.SubscribeToken).Result()
 	for _, f := range s.d.routes.filters {
-		if code, ok := granted[f]; !ok || code > 2 { // MQTT 3.1.1, 3.9.3: 0x80 is failure
+		if granted[f] == subackFailure {
 			refused = append(refused, f)
 		}
 	}
@@ -181,6 +180,35 @@ func (s *session) subscribe(ctx context.Context) (refused []string, err error) {
 		}
 	}
 	return nil, fmt.Errorf("the broker refused %s; see its access list for user %q", strings.Join(refused, ", "), s.d.settings.Username)
+}
+
+// Return codes of SUBACK beside the granted QoS, and how often we ask where a broker answers with another.
+const (
+	subackFailure = 0x80 // MQTT 3.1.1, 3.9.3
+	subscribeMost = 64
+)
+
+// askFor sends one SUBSCRIBE and gives the answer for each filter. A broker on mochi-mqtt answers 0x91 while a message of
+// its own waits under our packet identifier (MQTT 5.0: packet identifier in use); the next identifier may be free.
+func (s *session) askFor(ctx context.Context, filters map[string]byte) (map[string]byte, error) {
+	var odd byte
+	for range subscribeMost {
+		token := s.client.SubscribeMultiple(filters, nil)
+		if err := s.wait(ctx, token); err != nil {
+			return nil, err
+		}
+		granted := token.(*paho.SubscribeToken).Result()
+		odd = 0
+		for _, code := range granted {
+			if code > 2 && code != subackFailure {
+				odd = code
+			}
+		}
+		if odd == 0 && len(granted) == len(filters) {
+			return granted, nil
+		}
+	}
+	return nil, fmt.Errorf("the broker answers SUBACK with %#02x", odd)
 }
 
 // publish sends at QoS 1 and waits for the acknowledgement.
@@ -208,6 +236,7 @@ func (s *session) wait(ctx context.Context, token paho.Token) error {
 
 // loop is the session's one place where readings are made and told.
 func (s *session) loop(ctx context.Context, emit func([]drivers.Reading)) error {
+	var ready <-chan struct{} // what comes before SUBACK waits: first the link, then what it brings
 	var expiry <-chan time.Time
 	for {
 		select {
@@ -220,12 +249,13 @@ func (s *session) loop(ctx context.Context, emit func([]drivers.Reading)) error 
 			return s.cause
 		case refused := <-s.subscribed:
 			s.up(refused, emit)
+			ready = s.queue.ready
 			if slices.ContainsFunc(s.d.devices, func(dev *device) bool { return dev.expire > 0 }) {
 				ticker := time.NewTicker(time.Second)
 				defer ticker.Stop()
 				expiry = ticker.C
 			}
-		case <-s.queue.ready:
+		case <-ready:
 			s.process(emit)
 		case now := <-expiry:
 			for _, dev := range s.d.devices {

@@ -209,6 +209,40 @@ func TestBlockedEmitKeepsTheConnectionAlive(t *testing.T) {
 	}
 }
 
+func TestMoreThanTheQueueHoldsEndsTheSessionAndLosesNothingThatCame(t *testing.T) {
+	server, address := embedded(t)
+	gate := make(chan struct{})
+	r := startGated(t, openWard(t, address), gate).up(t)
+	if err := server.Publish("zigbee2mqtt/smoke-201", []byte(`{"smoke":true}`), false, 0); err != nil {
+		t.Fatal(err)
+	}
+	r.tells(t, "smoke-201.smoke=1") // and the gateway is slow now
+	for sent := 0; ; sent++ {
+		if c, ok := server.Clients.Get("gateway"); !ok || c.Closed() || sent > 1_000_000 {
+			t.Fatalf("after %d messages: closed before the gateway took them", sent)
+		}
+		if err := server.Publish("zigbee2mqtt/smoke-201", []byte(`{"smoke":true}`), false, 0); err != nil {
+			t.Fatal(err)
+		}
+		r.driver.mu.Lock()
+		lost := r.driver.live.lost
+		r.driver.mu.Unlock()
+		select {
+		case <-lost:
+		default:
+			continue
+		}
+		break
+	}
+	close(gate)
+	if err := r.ended(t); err == nil || !strings.Contains(err.Error(), "more than 4096 messages or 16 MiB wait for the gateway") {
+		t.Error(err)
+	}
+	if n := strings.Count(r.all(), "smoke=1"); n != 1+maxQueued {
+		t.Errorf("%d told, want %d", n, 1+maxQueued)
+	}
+}
+
 // refusing lets everybody in and refuses some filters.
 type refusing struct {
 	mochi.HookBase
