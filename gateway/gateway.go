@@ -221,7 +221,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	}
 	senders.Go(func() {
-		if err := g.channels.Run(north, st); err != nil {
+		if err := g.channels.Run(north, h.outbox); err != nil {
 			g.Log.Error("channels ended", "err", err)
 		}
 	})

@@ -18,12 +18,13 @@ import (
 // hand it batches, people's acts reach it as closures, and it wakes on its own timers, so that a delay ends and a silent
 // sensor is noticed without a new reading. Nothing it waits for is slower than a commit to the local disk.
 type hub struct {
-	g     *Gateway
-	store *store.Store
-	log   *slog.Logger
-	in    chan []drivers.Reading
-	acts  chan func(now time.Time)
-	quit  chan struct{}
+	g      *Gateway
+	store  *store.Store
+	outbox *outbox
+	log    *slog.Logger
+	in     chan []drivers.Reading
+	acts   chan func(now time.Time)
+	quit   chan struct{}
 
 	live    *live // latest readings and which devices answer
 	state   *rules.State
@@ -52,7 +53,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	now := time.Now()
 	h := &hub{
-		g: g, store: st, log: g.Log,
+		g: g, store: st, outbox: newOutbox(st), log: g.Log,
 		in:     make(chan []drivers.Reading),
 		acts:   make(chan func(time.Time)),
 		quit:   make(chan struct{}),
@@ -110,6 +111,7 @@ func (h *hub) run() {
 			continue
 		case <-h.quit:
 			h.writes.Wait()
+			h.board.Checkpoint(time.Now()) // so that the restart takes no time from the delays under way
 			h.record(time.Now(), "gateway.stopped", "")
 			return
 		}
@@ -209,28 +211,19 @@ func (h *hub) record(now time.Time, kind, note string) {
 	h.commit(now)
 }
 
-// commit puts the events of this turn on disk, and then tells outputs, people and platforms. Where the disk fails, they
-// are told all the same, and the events are written when it works again.
+// commit puts the events of this turn on disk, and then tells outputs, people and platforms. Where the disk fails, outputs
+// and people are told all the same, and it is all written down when the disk works again.
 func (h *hub) commit(now time.Time) {
+	if len(h.unsaved) > 0 {
+		h.board.Checkpoint(now) // the records of the turns that failed
+	}
 	records := h.board.Changed()
-	if len(h.events) == 0 && len(records) == 0 && len(h.unsaved) == 0 {
+	if len(h.events) == 0 && len(records) == 0 {
 		return
 	}
 	fresh := h.events
 	h.events = nil
-	tx := store.Transaction{Events: append(h.unsaved, fresh...), Records: records}
-	for _, e := range tx.Events {
-		tx.Messages = append(tx.Messages, h.g.channels.Compose(e, now)...)
-	}
-	err := h.store.Commit(context.Background(), &tx)
-	h.page.store.set(now, err)
-	h.unsaved = nil
-	if err != nil {
-		h.log.Error("journal not written", "err", err, "events", len(tx.Events))
-		h.unsaved = tx.Events
-	} else if n := len(tx.Events); n > 0 {
-		h.seq = tx.Events[n-1].Seq
-	}
+	h.save(now, fresh, records)
 	h.outputs.start(now, fresh)
 	if len(fresh) == 0 {
 		return
@@ -245,6 +238,40 @@ func (h *hub) commit(now time.Time) {
 		u.Wake()
 	}
 }
+
+// save writes events, records and messages in one transaction; what the disk does not take is held in memory.
+func (h *hub) save(now time.Time, fresh []alarm.Event, records []alarm.Record) {
+	tx := store.Transaction{Events: append(h.unsaved, fresh...), Records: records}
+	for _, e := range tx.Events {
+		tx.Messages = append(tx.Messages, h.g.channels.Compose(e, now)...)
+	}
+	tx.Messages = h.outbox.undelivered(tx.Messages)
+	err := h.store.Commit(context.Background(), &tx)
+	h.page.store.set(now, err)
+	if err != nil {
+		h.unsaved = tx.Events
+		if over := len(h.unsaved) - unsavedAtMost; over > 0 {
+			h.unsaved = h.unsaved[over:]
+		}
+		if len(h.unsaved) == 0 { // only records: they are tried again with a checkpoint
+			h.unsaved = append(h.unsaved, alarm.Event{ID: eventID("store.failed", now), Time: now, Type: "store.failed", Note: firstLine(err.Error())})
+		}
+		h.outbox.hold(tx.Messages)
+		h.log.Error("journal not written", "err", err, "events", len(h.unsaved))
+		return
+	}
+	if len(h.unsaved) > 0 {
+		h.log.Info("journal written again", "events", len(h.unsaved))
+		h.outbox.stored()
+	}
+	h.unsaved = nil
+	if n := len(tx.Events); n > 0 {
+		h.seq = tx.Events[n-1].Seq
+	}
+}
+
+// unsavedAtMost bounds the events that wait in memory for a disk that does not take them; the oldest go first.
+const unsavedAtMost = 10_000
 
 // active counts the alarms of a class whose condition holds, for the conditions that ask; "" is every class.
 func (h *hub) active(class rules.Class) (n int) {

@@ -21,12 +21,16 @@ const (
 // supervise runs a driver until ctx ends: where it loses its endpoint or panics, the hub is told, and it is run again.
 func (h *hub) supervise(ctx context.Context, l *link) {
 	log := h.log.With("endpoint", l.id)
-	wait, lost := leastWait, false
+	wait, lost, failed := leastWait, false, false
 	var lostAt time.Time
 	emit := func(batch []drivers.Reading) {
 		if lost && len(batch) > 0 && batch[0].Signal == l.id+"."+drivers.LinkSignal && batch[0].Value == 1 {
 			lost = false
 			log.Info("link restored", "after", time.Since(lostAt).Round(time.Millisecond))
+			if failed {
+				failed = false
+				go h.post(func(now time.Time) { h.fault(now, driverFailed, l.id, false, nil) })
+			}
 		}
 		h.emit(batch)
 	}
@@ -43,6 +47,7 @@ func (h *hub) supervise(ctx context.Context, l *link) {
 		}
 		h.emit([]drivers.Reading{{Signal: l.id + "." + drivers.LinkSignal, Time: now, Quality: drivers.Good, Detail: err.Error()}})
 		if panicked {
+			failed = true
 			log.Error("driver panicked", "err", err)
 			h.post(func(now time.Time) {
 				h.fault(now, driverFailed, l.id, true, err)

@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"embergate/drivers"
+)
+
+// devices is a driver that only has devices; the test speaks for it.
+type devices []drivers.Device
+
+func (d devices) Devices() []drivers.Device                          { return d }
+func (d devices) Run(context.Context, func([]drivers.Reading)) error { return nil }
+
+// polled is a device read every second, spoken one that speaks by itself.
+var (
+	polled = drivers.Device{ID: "meter", Every: time.Second, Signals: []drivers.Signal{{ID: "a", Kind: "voltage"}, {ID: "b", Kind: "voltage"}}}
+	spoken = drivers.Device{ID: "smoke", Stale: time.Hour, Signals: []drivers.Signal{{ID: "smoke", Kind: "smoke"}, {ID: "battery", Kind: "battery", Optional: true}}}
+)
+
+// timeline is a live state with its clock.
+type timeline struct {
+	t *testing.T
+	*live
+	now time.Time
+}
+
+func newTimeline(t *testing.T, d ...drivers.Device) *timeline {
+	start := time.Now()
+	return &timeline{t, newLive([]*link{{id: "bus", driver: devices(d)}}, start), start}
+}
+
+func (l *timeline) after(d time.Duration) { l.now = l.now.Add(d) }
+
+func (l *timeline) good(signal string, value float64) []drivers.Reading {
+	return l.note(l.now, []drivers.Reading{{Signal: signal, Time: l.now, Value: value, Quality: drivers.Good}})
+}
+
+func (l *timeline) bad(signal string, reason drivers.Reason) []drivers.Reading {
+	return l.note(l.now, []drivers.Reading{{Signal: signal, Time: l.now, Reason: reason}})
+}
+
+// is asserts a signal in words: good 1, bad stale, bad.
+func (l *timeline) is(signal, want string) {
+	l.t.Helper()
+	s := l.signals[signal]
+	got := strings.TrimSpace(s.Quality.String() + " " + string(s.Reason))
+	if s.Quality == drivers.Good {
+		got = map[float64]string{0: "good 0", 1: "good 1"}[s.Value]
+	}
+	if got != want {
+		l.t.Errorf("after %s %s is %q, want %q", l.now, signal, got, want)
+	}
+}
+
+func TestNothingIsKnownBeforeTheFirstReading(t *testing.T) {
+	l := newTimeline(t, polled)
+	l.is("bus.link", "bad")
+	l.is("meter.online", "bad")
+	l.is("meter.a", "bad")
+}
+
+func TestADeviceThatNeverAnswersIsNotOnline(t *testing.T) {
+	l := newTimeline(t, polled)
+	l.good("bus.link", 1)
+	l.after(3 * time.Second)
+	l.expire(l.now)
+	l.is("meter.online", "bad") // it has its stale time
+	l.after(time.Millisecond)
+	l.expire(l.now)
+	l.is("meter.online", "good 0")
+}
+
+func TestASignalThatStopsTurnsStaleThoughItsDeviceAnswers(t *testing.T) {
+	l := newTimeline(t, polled)
+	l.good("bus.link", 1)
+	l.good("meter.a", 1)
+	l.good("meter.b", 1)
+	l.is("meter.online", "good 1")
+	for range 4 {
+		l.after(time.Second)
+		l.good("meter.a", 1)
+		l.expire(l.now)
+	}
+	l.is("meter.a", "good 1")
+	l.is("meter.b", "bad stale")
+	l.is("meter.online", "good 1")
+}
+
+func TestADeviceThatFallsSilentIsStaleAndNotOnline(t *testing.T) {
+	l := newTimeline(t, polled)
+	l.good("bus.link", 1)
+	l.good("meter.a", 1)
+	l.bad("meter.a", drivers.Timeout)
+	l.is("meter.a", "bad timeout")
+	l.is("meter.online", "good 1") // one poll lost is not a device lost
+	l.after(4 * time.Second)
+	l.bad("meter.a", drivers.Timeout)
+	l.expire(l.now)
+	l.is("meter.online", "good 0")
+	l.good("meter.a", 1)
+	l.is("meter.online", "good 1")
+}
+
+func TestADeviceThatSpeaksByItselfExpiresAsAWhole(t *testing.T) {
+	l := newTimeline(t, spoken)
+	l.good("bus.link", 1)
+	l.good("smoke.smoke", 0)
+	l.after(50 * time.Minute)
+	l.good("smoke.battery", 1) // a partial message: the others keep their value
+	l.after(50 * time.Minute)
+	l.expire(l.now)
+	l.is("smoke.smoke", "good 0")
+	l.after(20 * time.Minute)
+	l.expire(l.now)
+	l.is("smoke.smoke", "bad stale")
+	l.is("smoke.online", "good 0")
+}
+
+func TestADeviceThatSaysItIsOffline(t *testing.T) {
+	l := newTimeline(t, spoken)
+	l.good("bus.link", 1)
+	l.good("smoke.smoke", 0)
+	l.bad("smoke.smoke", drivers.Offline) // its battery was never heard of
+	l.is("smoke.online", "good 0")
+	l.good("smoke.smoke", 0)
+	l.is("smoke.online", "good 1")
+}
+
+func TestALostEndpointMakesItsDevicesUnknownAndNotLost(t *testing.T) {
+	l := newTimeline(t, polled, spoken)
+	l.good("bus.link", 1)
+	l.good("meter.a", 1)
+	l.good("smoke.smoke", 1)
+	batch := l.good("bus.link", 0)
+	l.is("meter.online", "bad offline")
+	l.is("smoke.smoke", "bad offline")
+	l.after(time.Hour)
+	if more := l.expire(l.now); len(more) > 0 {
+		t.Errorf("the lost endpoint's devices say more: %v", more)
+	}
+	if len(batch) != 5 { // the link, two devices, the two signals that were known
+		t.Errorf("%d readings: %v", len(batch), batch)
+	}
+	l.good("bus.link", 1)
+	l.expire(l.now)
+	l.is("meter.online", "bad offline") // its stale time begins anew
+	l.after(4 * time.Second)
+	l.expire(l.now)
+	l.is("meter.online", "good 0")
+}
+
+func TestARetainedMessageIsNoSignOfLife(t *testing.T) {
+	l := newTimeline(t, spoken)
+	l.good("bus.link", 1)
+	l.note(l.now, []drivers.Reading{{Signal: "smoke.smoke", Time: l.now, Quality: drivers.Good, Retained: true}})
+	l.is("smoke.smoke", "good 0")
+	l.is("smoke.online", "bad")
+	l.after(2 * time.Hour)
+	l.expire(l.now)
+	l.is("smoke.smoke", "bad stale")
+	l.is("smoke.online", "good 0")
+}
+
+func TestReadingsOfSignalsThatNobodyHasAreDropped(t *testing.T) {
+	l := newTimeline(t, polled)
+	if batch := l.good("nobody.knows", 1); len(batch) != 0 {
+		t.Error(batch)
+	}
+}

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"embergate/gateway/store"
+)
+
+// TestPeopleAreToldWhileTheDiskRefuses (RE07): messages that the store did not take are delivered from memory, once, and
+// those still waiting go to disk with their events.
+func TestPeopleAreToldWhileTheDiskRefuses(t *testing.T) {
+	st, err := store.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	o, now := newOutbox(st), time.Now()
+	messages := func() []store.Message {
+		return []store.Message{
+			{Channel: "hook", Event: "1", Created: now, Body: []byte("{}")}, {Channel: "hook", Event: "2", Created: now, Body: []byte("{}")},
+			{Channel: "sms", Event: "1", Created: now, Body: []byte("{}")},
+		}
+	}
+	due := func(channel string) []store.Message {
+		t.Helper()
+		list, err := o.DueMessages(t.Context(), channel, now, 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	o.hold(messages())
+	o.hold(messages()) // the commit is tried again every turn
+	if n := len(due("hook")); n != 2 {
+		t.Fatalf("%d are due, want 2", n)
+	}
+	if err := o.SettleMessage(t.Context(), due("hook")[0].ID, store.Accepted, "", now); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.RetryMessage(t.Context(), due("hook")[0].ID, now.Add(time.Minute), "busy", now); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(due("hook")); n != 0 {
+		t.Errorf("%d are due, want none: one is delivered, one waits", n)
+	}
+	o.hold(messages())
+	if n := len(due("hook")); n != 0 {
+		t.Errorf("what was delivered from memory is due again")
+	}
+
+	// The disk works again: what was delivered is not written.
+	tx := store.Transaction{Messages: o.undelivered(messages())}
+	if err := st.Commit(t.Context(), &tx); err != nil {
+		t.Fatal(err)
+	}
+	o.stored()
+	if got := due("hook"); len(got) != 1 || got[0].Event != "2" || got[0].ID < 0 {
+		t.Errorf("hook has %+v, want event 2 from the store", got)
+	}
+	if got := due("sms"); len(got) != 1 {
+		t.Errorf("sms has %+v, want one", got)
+	}
+}
