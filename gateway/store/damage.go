@@ -64,6 +64,9 @@ func (f *file) check() error {
 func (f *file) replace(cause error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return errClosed
+	}
 	// Alone: renaming a file under another process would part it from its log.
 	if err := unix.Flock(int(f.store.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return fmt.Errorf("%s is damaged (%w) and another process has it open; stop that first", f.path, cause)

@@ -10,8 +10,10 @@ import (
 	"embergate/rules"
 )
 
-// ledgerRows is how many deliveries are kept.
-const ledgerRows = 100_000
+const (
+	ledgerRows = 100_000     // deliveries that are kept
+	clockSlack = time.Minute // a clock is taken to have been set back when it is behind by more
+)
 
 // Message is one notification for one channel, durable until it is settled.
 type Message struct {
@@ -62,11 +64,10 @@ type QueueStats struct {
 }
 
 func putMessage(db *sql.Tx, m Message) (int64, error) {
-	decided := m.Created
 	result, err := db.Exec(`INSERT INTO messages
 		(channel, event, type, alarm, class, urgent, created, not_before, decided, attempts, last_error, body)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.Channel, m.Event, m.Type, m.Alarm, string(m.Class), m.Urgent, nanos(m.Created), nanos(m.NotBefore), nanos(decided),
+		m.Channel, m.Event, m.Type, m.Alarm, string(m.Class), m.Urgent, nanos(m.Created), nanos(m.NotBefore), nanos(m.Created),
 		m.Attempts, m.LastError, orEmpty(m.Body))
 	if err != nil {
 		return 0, fmt.Errorf("message of %s for %s: %w", m.Event, m.Channel, err)
@@ -90,10 +91,10 @@ func (s *Store) DueMessages(ctx context.Context, channel string, now time.Time, 
 		due, err = collect(ctx, db, scanMessage, `
 SELECT id, channel, event, type, alarm, class, urgent, created, not_before, attempts, last_error, body
 FROM messages AS m
-WHERE channel = ?1 AND (not_before <= ?2 OR decided > ?2)
+WHERE channel = ?1 AND (not_before <= ?2 OR decided > ?4)
 	AND NOT ((type LIKE '%.cleared' OR type LIKE '%.reset' OR type LIKE '%.closed') AND alarm <> ''
 		AND EXISTS (SELECT 1 FROM messages AS e WHERE e.channel = m.channel AND e.alarm = m.alarm AND e.id < m.id))
-ORDER BY class <> 'fire', id LIMIT ?3`, channel, nanos(now), orAll(limit))
+ORDER BY class <> 'fire', id LIMIT ?3`, channel, nanos(now), orAll(limit), nanos(now.Add(clockSlack)))
 		return err
 	})
 	if err != nil {

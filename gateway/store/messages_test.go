@@ -83,6 +83,7 @@ func TestAMessageWaitsForItsTime(t *testing.T) {
 	commit(t, s, &Transaction{Messages: []Message{{Channel: "sms", Event: "later", Created: noon, NotBefore: noon.Add(time.Hour)}}})
 	wantDue(t, s, "sms", noon.Add(59*time.Minute), "")
 	wantDue(t, s, "sms", noon.Add(time.Hour), "later")
+	wantDue(t, s, "sms", noon.Add(-time.Second), "")       // two clocks in one box may differ by so much
 	wantDue(t, s, "sms", noon.Add(-24*time.Hour), "later") // the clock was set back: late is worse than early
 }
 
