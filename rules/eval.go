@@ -40,7 +40,7 @@ func (st *State) Eval(in *Instance, now time.Time) Result {
 	} else {
 		r.Until = [...]Value{Unknown: Unknown, False: True, True: False}[r.When]
 	}
-	r.Reading, r.Retained = st.deciding(in)
+	r.Reading, r.Retained = e.deciding(in)
 	if in.every > 0 {
 		st.turns[in.index].due = e.now + in.every
 	}
@@ -62,28 +62,29 @@ func (e *evaluation) decide(b bound) (Value, error) {
 }
 
 // deciding is the reading that an alarm of the instance shows, and whether it rests on retained messages alone.
-func (st *State) deciding(in *Instance) (r drivers.Reading, retained bool) {
+func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
+	st := e.state
 	if in.own >= 0 {
 		r = st.signals[in.own].reading
 		return r, r.Retained
 	}
-	var youngest int64 = math.MinInt64
-	fresh := false
+	var youngest *live
 	for i := range in.when.operands {
-		for _, g := range in.when.operands[i].groups {
+		op := &in.when.operands[i]
+		for _, g := range op.groups {
 			for _, m := range g.members {
 				s := &st.signals[m]
-				if !s.good || s.reading.Value != 1 {
+				if !e.counts(s, op) {
 					continue
 				}
-				fresh = fresh || !s.reading.Retained
-				if s.lastActive > youngest {
-					youngest, r = s.lastActive, s.reading
+				retained = s.activeRetained && (retained || youngest == nil)
+				if youngest == nil || s.lastActive > youngest.lastActive {
+					youngest, r = s, s.reading
 				}
 			}
 		}
 	}
-	return r, youngest != math.MinInt64 && !fresh
+	return r, retained
 }
 
 var (
@@ -229,7 +230,7 @@ func (e *evaluation) count(r *reader) (low, high float64) {
 		for _, m := range g.members {
 			s := &st.signals[m]
 			switch {
-			case s.good && s.reading.Value == 1, r.span > 0 && s.lastActive != math.MinInt64 && e.now-s.lastActive <= r.span:
+			case e.counts(s, r):
 				sure++
 			case !s.good && (s.seen || !st.set.signals[m].optional):
 				maybe++
@@ -242,6 +243,11 @@ func (e *evaluation) count(r *reader) (low, high float64) {
 		low, high = low+sure, high+sure+maybe
 	}
 	return low, high
+}
+
+// counts tells whether a signal is known to be at 1, or to have been within the operand's span.
+func (e *evaluation) counts(s *live, r *reader) bool {
+	return s.good && s.reading.Value == 1 || r.span > 0 && s.lastActive != math.MinInt64 && e.now-s.lastActive <= r.span
 }
 
 // Operand is a word of a condition and what it reads now.

@@ -288,6 +288,42 @@ inline:
 	}
 }
 
+// One live pulse among retained messages is new evidence, also after it fell back; a doubtful reading is none.
+func TestAZoneRestsOnRetainedMessagesOnlyWhereAllThatCountAre(t *testing.T) {
+	root := conf.Parse("r.yaml", []byte("packs: []\ninline: [{id: two, class: fire, level: alarm, zone: z, when: 'active(\"smoke\", \"1m\") >= 2'}]\n"), conf.OS())
+	m := rules.Model{Zones: []rules.Zone{{ID: "z"}}}
+	for _, d := range []string{"a", "b", "c"} {
+		m.Signals = append(m.Signals, rules.Signal{Key: d + ".smoke", Signal: drivers.Signal{ID: "smoke", Kind: "smoke"}, Device: drivers.Device{ID: d, Zone: "z"}})
+	}
+	set := rules.New(root, m)
+	in := set.Instances()[0]
+	st := set.NewState()
+	kept := func(signal string) drivers.Reading {
+		r := good(signal, 1)
+		r.Retained = true
+		return r
+	}
+	doubtful := drivers.Reading{Signal: "c.smoke", Value: 1, Quality: drivers.Uncertain, Reason: drivers.Stale}
+	for i, c := range []struct {
+		batch    []drivers.Reading
+		when     rules.Value
+		retained bool
+		reading  string
+	}{
+		{[]drivers.Reading{doubtful}, rules.Unknown, false, ""},
+		{[]drivers.Reading{kept("a.smoke")}, rules.Unknown, true, "a.smoke"},
+		{[]drivers.Reading{kept("b.smoke")}, rules.True, true, "b.smoke"},
+		{[]drivers.Reading{good("c.smoke", 1)}, rules.True, false, "c.smoke"},
+		{[]drivers.Reading{good("c.smoke", 0)}, rules.True, false, "c.smoke"},
+	} {
+		now := start.Add(time.Duration(i) * time.Second)
+		st.Update(now, c.batch)
+		if r := st.Eval(in, now); r.When != c.when || r.Retained != c.retained || r.Reading.Signal != c.reading {
+			t.Errorf("step %d: %s, retained %t, %q; want %s, %t, %q", i, r.When, r.Retained, r.Reading.Signal, c.when, c.retained, c.reading)
+		}
+	}
+}
+
 func TestAdoptKeepsReadingsAndWindowsOverAReload(t *testing.T) {
 	set, in := rule(t, abc(), `avg("1m") > 1`)
 	old := set.NewState()

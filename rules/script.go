@@ -70,10 +70,11 @@ var (
 	becomes  = []string{"raised", "cleared"}
 )
 
-// Bounds of a script: the values of a series, and its time.
+// Bounds of a script: the values of a series, its time, and how often it is looked at.
 const (
-	maxSteps = 100_000
-	longest  = 7 * 24 * time.Hour
+	maxSteps   = 100_000
+	longest    = 7 * 24 * time.Hour
+	maxMoments = 1_000_000
 )
 
 // ReadScript reads a rule test file and reports its mistakes at their place.
@@ -114,8 +115,8 @@ func ReadScript(s conf.Section) *Script {
 	if len(sc.Series) == 0 {
 		s.At("series").Problem("a rule test needs series")
 	}
-	if sc.End() > longest {
-		s.Problem("a rule test is at most a week long")
+	if sc.End() > longest || sc.End()/min(sc.Step, time.Second) > maxMoments {
+		s.Problem("a rule test is at most a week long, and a million steps")
 	}
 	return sc
 }

@@ -38,6 +38,8 @@ type live struct {
 	value      ref.Val // of a good reading
 	lastGood   int64   // the state's start where there was none
 	lastActive int64   // when it was last at 1; math.MinInt64 is never
+
+	activeRetained bool // the reading that put it at 1 was a retained message
 }
 
 // turn is when an instance is to be evaluated again.
@@ -52,8 +54,8 @@ type Result struct {
 	When  Value
 	Until Value // of the clear condition; without one it is the opposite of When
 
-	// Reading is the latest of the signal that decides: the instance's own; for a zone's the youngest of those that count
-	// at 1. It is zero where there is none.
+	// Reading is the latest of the signal that decides: the instance's own; for a zone's that of the signal that counts
+	// and was at 1 last. It is zero where there is none.
 	Reading drivers.Reading
 
 	// Retained tells that all evidence for True is from retained MQTT messages: the signal's reading is one, or each one
@@ -163,7 +165,7 @@ func (s *live) take(at int64, r *drivers.Reading) bool {
 	if good {
 		s.lastGood = at
 		if r.Value == 1 {
-			s.lastActive = at
+			s.lastActive, s.activeRetained = at, r.Retained
 		}
 	}
 	return changed
