@@ -25,9 +25,10 @@ var (
 	channelFailed = ownRule("gateway-channel", i18n.T("channel does not deliver"))
 	uplinkLate    = ownRule("gateway-uplink", i18n.T("platform is behind"))
 	stateDamaged  = ownRule("gateway-store", i18n.T("state on disk was damaged"))
+	stateAway     = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway}
 
 // ownRuleOf is the gateway's own rule of an alarm's key, nil where the key is of another.
 func ownRuleOf(key string) *rules.Rule {
@@ -85,9 +86,10 @@ func (h *hub) supervision(now time.Time) {
 	for _, c := range h.g.channels.Status() {
 		h.fault(now, channelFailed, c.ID, !c.Working, errors.New(c.LastError))
 	}
-	for _, damage := range h.store.Damage() {
-		h.fault(now, stateDamaged, "store", true, errors.New(damage))
+	for i, damage := range h.store.DamageTexts() {
+		h.fault(now, stateDamaged, fmt.Sprintf("store-%d", i+1), true, errors.New(h.g.cfg.Site.Language.Say(damage.Format, damage.Args...)))
 	}
+	h.fault(now, stateAway, "store", h.away != nil, h.away)
 }
 
 func firstLine(s string) string {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -198,17 +199,17 @@ func (g *Gateway) ruleModel() rules.Model {
 }
 
 // Run runs the gateway until ctx ends, then shuts down in the direction of the data: drivers stop, the hub drains, queues
-// are on disk, the console closes. The error is a state directory that cannot be used; everything else that is down or
-// broken at start is a fault that people see, and recovers by itself.
+// are on disk, the console closes. What is down or broken at start is a fault that people see, and recovers by itself.
 func (g *Gateway) Run(ctx context.Context) error {
-	st, err := store.Open(string(g.cfg.Data), g.Log)
+	st, away, err := g.openStore()
 	if err != nil {
-		return fmt.Errorf("gateway: open state in %s: %w", g.cfg.Data, err)
+		return err
 	}
 	h, err := newHub(ctx, g, st)
 	if err != nil {
 		return errors.Join(err, st.Close())
 	}
+	h.away = away
 	north, stopNorth := context.WithCancel(context.WithoutCancel(ctx))
 	var readers, senders sync.WaitGroup
 	hubDone := make(chan struct{})
@@ -241,6 +242,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 	senders.Wait()
 	g.Log.Info("gateway stopped")
 	return st.Close()
+}
+
+// openStore opens the state directory. Where that cannot be used (full, locked, not ours), the home is protected all the
+// same, with a directory that does not outlive the process; away then says why (RE07).
+func (g *Gateway) openStore() (st *store.Store, away, err error) {
+	st, err = store.Open(string(g.cfg.Data), g.Log)
+	if err == nil {
+		return st, nil, nil
+	}
+	away = fmt.Errorf("state in %s: %w", g.cfg.Data, err)
+	dir, err := os.MkdirTemp(os.Getenv("RUNTIME_DIRECTORY"), "embergate-") // systemd's, in memory; else the temporary one
+	if err != nil {
+		return nil, nil, errors.Join(away, err)
+	}
+	g.Log.Error("state directory not usable, nothing will be remembered after the next restart", "err", away, "instead", dir)
+	if st, err = store.Open(dir, g.Log); err != nil {
+		return nil, nil, errors.Join(away, err)
+	}
+	return st, away, nil
 }
 
 // serve keeps the console listening: an address that is taken must not keep alarms from working.

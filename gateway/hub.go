@@ -20,6 +20,7 @@ import (
 type hub struct {
 	g      *Gateway
 	store  *store.Store
+	away   error // why the store is not in the state directory; nil where it is
 	outbox *outbox
 	log    *slog.Logger
 	in     chan []drivers.Reading

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -310,5 +311,24 @@ func TestAnOutputThatDoesNotDoAsToldIsAFault(t *testing.T) {
 	h.alarms("high unacknowledged, gateway-output unacknowledged")
 	if got := strings.Join(h.journal(), " "); !strings.Contains(got, "output.failed") {
 		t.Error(got)
+	}
+}
+
+func TestAHomeWhoseDiskCannotBeUsedIsProtectedAllTheSame(t *testing.T) {
+	dir, s := filepath.Join(t.TempDir(), "file"), newScript()
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // a file where the folder should be
+		t.Fatal(err)
+	}
+	t.Setenv("RUNTIME_DIRECTORY", t.TempDir())
+	h := startHome(t, s, dir, "0s")
+	s.reads("gas.lel", 30)
+	h.alarms("high unacknowledged, gateway-disk unacknowledged")
+	r, err := http.Get(h.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("ready: %s", r.Status)
 	}
 }

@@ -195,8 +195,12 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 
 // components are the parts that /readyz asks for: the store, the console, each endpoint, uplink and channel.
 func (h *hub) components(s *console.Snapshot) []console.Component {
+	disk := h.page.store
+	if h.away != nil {
+		disk = fact{since: h.page.started, why: firstLine(h.away.Error())}
+	}
 	list := []console.Component{
-		{Name: "store", Working: h.page.store.works, Since: h.page.store.since, Why: i18n.T("the journal cannot be written: %s", h.page.store.why)},
+		{Name: "store", Working: disk.works, Since: disk.since, Why: i18n.T("the journal cannot be written: %s", disk.why)},
 		{Name: "console", Working: h.page.console.works, Since: h.page.console.since, Why: i18n.T("the console does not listen: %s", h.page.console.why)},
 	}
 	for _, e := range s.Endpoints {
