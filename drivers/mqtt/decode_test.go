@@ -202,3 +202,17 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDecode(b *testing.B) {
+	payload := []byte(`{"battery":100,"battery_low":false,"linkquality":134,"smoke":false,"tamper":false,"test":false,"supervision_reports":true,"restore_reports":true,"trouble":false,"ac_status":false,"battery_defect":false}`)
+	signals := []drivers.Signal{
+		{ID: "smoke", Kind: "smoke", JSON: "smoke", Scale: 1}, {ID: "battery", Kind: "battery", JSON: "battery", Scale: 1},
+		{ID: "tamper", Kind: "tamper", JSON: "tamper", Scale: 1}, {ID: "test", Kind: "test", JSON: "test", Scale: 1},
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if readings, err := Decode(signals, "", payload, noon); err != nil || len(readings) != 4 {
+			b.Fatal(readings, err)
+		}
+	}
+}

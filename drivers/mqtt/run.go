@@ -80,14 +80,11 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 			if err != nil {
 				return nil, err
 			}
-			// Until CONNACK paho waits for the broker only. When the connection is made, ctx ends it in good order.
+			// Until CONNACK paho waits for the broker alone, so the end of ctx has to break the connection; later the
+			// session says goodbye itself.
 			context.AfterFunc(ctx, func() {
-				select {
-				case <-s.ended:
-				default:
-					if !s.client.IsConnectionOpen() {
-						raw.Close()
-					}
+				if !s.client.IsConnectionOpen() {
+					raw.Close()
 				}
 			})
 			return raw, nil
@@ -360,9 +357,13 @@ const (
 	kicksToTell  = 3
 )
 
-// explain adds to the loss of a connection what the losses before tell.
+// explain adds to the loss of a connection what the losses before tell. Who was taken over can always connect again.
 func (d *driver) explain(err error, connected, now time.Time) error {
-	if connected.IsZero() || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+	if connected.IsZero() {
+		d.kicks = nil
+		return err
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 		return err
 	}
 	if now.Sub(connected) > kickedWithin {

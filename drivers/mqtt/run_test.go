@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -308,7 +309,11 @@ func TestExplainForgetsLossesThatWereNoTakeover(t *testing.T) {
 	d := open(t, `mqtt: {url: "mqtt://h", client_id: gateway}`)
 	lose := func(after, lasted time.Duration, err error) string {
 		now := noon.Add(after)
-		return d.explain(err, now.Add(-lasted), now).Error()
+		connected := now.Add(-lasted)
+		if lasted < 0 {
+			connected = time.Time{}
+		}
+		return d.explain(err, connected, now).Error()
 	}
 	for i, c := range []struct {
 		after, lasted time.Duration
@@ -323,6 +328,10 @@ func TestExplainForgetsLossesThatWereNoTakeover(t *testing.T) {
 		{10 * time.Minute, time.Second, io.EOF, true},
 		{11 * time.Minute, 2 * time.Minute, io.EOF, false}, // this one lasted
 		{12 * time.Minute, time.Second, io.EOF, false},
+		{13 * time.Minute, time.Second, syscall.ECONNRESET, false},
+		{14 * time.Minute, time.Second, io.EOF, true},
+		{15 * time.Minute, -1, errors.New("connection refused"), false}, // whoever is taken over can connect
+		{16 * time.Minute, time.Second, io.EOF, false},
 	} {
 		if got := lose(c.after, c.lasted, c.err); strings.Contains(got, "taken over") != c.named {
 			t.Errorf("loss %d: %s", i+1, got)
