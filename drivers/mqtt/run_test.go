@@ -15,6 +15,7 @@ import (
 	"embergate/drivers"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	pahopackets "github.com/eclipse/paho.mqtt.golang/packets"
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -366,6 +367,38 @@ func TestStopWhileTheBrokerSaysNothing(t *testing.T) {
 	defer c.Close()
 	r.stop()
 	if err := r.ended(t); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectIsMQTT311WithAKeptSessionAndNeverOlder(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := start(t, openWard(t, l.Addr().String()))
+	c, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	connect, err := pahopackets.ReadPacket(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := connect.(*pahopackets.ConnectPacket)
+	if p.ProtocolName != "MQTT" || p.ProtocolVersion != 4 || p.CleanSession || p.ClientIdentifier != "gateway" || p.Keepalive != 2 {
+		t.Errorf("%s", p)
+	}
+	if !p.WillFlag || !p.WillRetain || p.WillQos != 1 || p.WillTopic != "embergate/gateway/status" || string(p.WillMessage) != "offline" {
+		t.Errorf("will: %s", p)
+	}
+	if _, err := c.Write([]byte{0x20, 2, 0, 1}); err != nil { // CONNACK: unacceptable protocol version
+		t.Fatal(err)
+	}
+	// A second try at an older level would wait for an answer in vain, and end with that.
+	if err := r.ended(t); err == nil || !errors.Is(err, pahopackets.ErrorRefusedBadProtocolVersion) {
 		t.Error(err)
 	}
 }
