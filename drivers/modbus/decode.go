@@ -162,15 +162,14 @@ func (p *point) scaled(n float64) float64 {
 
 // implausible tells why a scaled value cannot be that of the signal.
 func (p *point) implausible(value float64) (drivers.Reason, string) {
-	kind := p.Of()
 	switch {
 	case math.IsNaN(value) || math.IsInf(value, 0):
 		return drivers.Decode, fmt.Sprintf("%v is no number", value)
 	case len(p.Range) == 2 && (value < p.Range[0] || value > p.Range[1]):
 		return drivers.Range, fmt.Sprintf("%v is outside %v to %v", value, p.Range[0], p.Range[1])
-	case kind.Form == drivers.State && value != 0 && value != 1:
+	case p.value == drivers.State && value != 0 && value != 1:
 		return drivers.Decode, fmt.Sprintf("%v is neither 0 nor 1", value)
-	case kind.Form == drivers.Code && value != math.Trunc(value):
+	case p.value == drivers.Code && value != math.Trunc(value):
 		return drivers.Decode, fmt.Sprintf("%v is not a whole number", value)
 	}
 	return "", ""

@@ -1,8 +1,8 @@
 package modbus
 
 import (
-	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -116,40 +116,29 @@ func TestSerialInputIsEmptiedBeforeARequest(t *testing.T) {
 }
 
 func TestConnectionThatBreaksIsMadeAnewWithinTheRequest(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		do   func(*peer, *int) reply
-	}{
-		{"reset while a request is under way", func(_ *peer, n *int) reply { return reply{hang: *n == 2} }},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := 0
-				p := &peer{framing: tcp}
-				p.answer = func(unit byte, pdu []byte) reply {
-					n++
-					if r := c.do(p, &n); r.hang {
-						return r
-					}
-					return echo(unit, pdu)
-				}
-				r := start(t, one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`))
-				time.Sleep(1500 * time.Millisecond)
-				p.hangUp() // between two requests
-				time.Sleep(time.Second)
-				r.end()
-				readings := r.all()["d.s"]
-				for _, got := range readings {
-					if got.Quality != drivers.Good {
-						t.Errorf("%+v", got)
-					}
-				}
-				if len(readings) != 3 || p.opened != 3 {
-					t.Errorf("%d readings over %d connections, want 3 over 3", len(readings), p.opened)
-				}
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+			if n++; n == 2 {
+				return reply{hang: true} // with a request under way
+			}
+			return echo(unit, pdu)
+		}}
+		r := start(t, one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`))
+		time.Sleep(1500 * time.Millisecond)
+		p.hangUp() // between two requests
+		time.Sleep(time.Second)
+		r.end()
+		readings := r.all()["d.s"]
+		for _, got := range readings {
+			if got.Quality != drivers.Good {
+				t.Errorf("%+v", got)
+			}
+		}
+		if len(readings) != 3 || p.opened != 3 {
+			t.Errorf("%d readings over %d connections, want 3 over 3", len(readings), p.opened)
+		}
+	})
 }
 
 func TestLostEndpointEndsRunWithAnError(t *testing.T) {
@@ -290,161 +279,6 @@ func TestBusyUnitIsAskedAgainAfterAPause(t *testing.T) {
 	})
 }
 
-// without is a unit that refuses requests that touch one of its holes.
-func without(holes ...int) func(byte, []byte) reply {
-	return func(unit byte, pdu []byte) reply {
-		first, count := int(pdu[1])<<8|int(pdu[2]), int(pdu[3])<<8|int(pdu[4])
-		for _, hole := range holes {
-			if hole >= first && hole < first+count {
-				return exception(pdu, 2)
-			}
-		}
-		return echo(unit, pdu)
-	}
-}
-
-// registers are signals s0, s1 and so on, of one register each.
-func registers(addresses ...int) string {
-	var list []string
-	for _, a := range addresses {
-		list = append(list, fmt.Sprintf(`{id: s%d, kind: number, at: "holding:%d"}`, a, a))
-	}
-	return "signals: [" + strings.Join(list, ", ") + "]"
-}
-
-func upTo(n int) (all []int) {
-	for i := range n {
-		all = append(all, i)
-	}
-	return all
-}
-
-func TestRefusedBlockIsHalvedUntilTheBadRegisterIsAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &peer{framing: tcp, answer: without(11)}
-		r := start(t, one(t, p, tcpURL, registers(upTo(20)...)))
-		time.Sleep(500 * time.Millisecond)
-		first := len(p.seen())
-		time.Sleep(4 * time.Second)
-		for a := range 20 {
-			got := r.all()[fmt.Sprintf("d.s%d", a)]
-			for _, reading := range got {
-				switch {
-				case a == 11 && (reading.Reason != drivers.Exception || reading.Detail != "holding 11: exception 2: illegal data address"):
-					t.Errorf("register 11: %+v", reading)
-				case a != 11 && (reading.Quality != drivers.Good || reading.Value != float64(a)):
-					t.Errorf("register %d: %+v", a, reading)
-				}
-			}
-			if len(got) != 5 {
-				t.Errorf("register %d: %d readings", a, len(got))
-			}
-		}
-		if later := len(p.seen()) - first; first > 12 || later != 4*2 {
-			t.Errorf("%d requests to find it, then %d in 4 polls; the rest is 2 requests a poll", first, later)
-		}
-		p.become(echo) // the register is there after an update of the device
-		time.Sleep(time.Minute)
-		if got := r.last("d.s11"); got.Value != 11 || got.Quality != drivers.Good {
-			t.Errorf("%+v", got)
-		}
-		r.end()
-	})
-}
-
-func TestTwoBadRegistersAndAGapThatMustNotBeRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &peer{framing: tcp, answer: without(3, 4, 12)} // 12 is in the gap between 10 and 14
-		r := start(t, one(t, p, tcpURL, "max_gap: 5, "+registers(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 16)))
-		time.Sleep(5500 * time.Millisecond)
-		before := len(p.seen())
-		time.Sleep(time.Second)
-		r.end()
-		for signal, all := range r.all() {
-			bad := signal == "d.s3" || signal == "d.s4"
-			for _, got := range all {
-				if (got.Quality == drivers.Bad) != bad {
-					t.Errorf("%+v", got)
-				}
-			}
-		}
-		if n := len(p.seen()) - before; n != 3 {
-			t.Errorf("%d requests a poll", n)
-		}
-	})
-}
-
-func TestUnitThatAnswersOnlySmallRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
-			if pdu[4] > 14 {
-				return exception(pdu, 3)
-			}
-			return echo(unit, pdu)
-		}}
-		r := start(t, one(t, p, tcpURL, registers(upTo(50)...)))
-		time.Sleep(3500 * time.Millisecond)
-		r.end()
-		for signal, all := range r.all() {
-			for _, got := range all {
-				if got.Quality != drivers.Good {
-					t.Errorf("%s: %+v", signal, got)
-				}
-			}
-		}
-	})
-}
-
-func TestBlockThatIsNeverAnsweredCostsTheOthersOnePoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
-			if pdu[2] == 100 {
-				return reply{} // a unit that ignores what it does not know
-			}
-			return echo(unit, pdu)
-		}}
-		r := start(t, one(t, p, tcpURL+", timeout: 200ms", registers(0, 100, 200)))
-		time.Sleep(59500 * time.Millisecond)
-		r.end()
-		all := r.all()
-		for _, signal := range []string{"d.s0", "d.s200"} {
-			good := 0
-			for _, got := range all[signal] {
-				if got.Quality == drivers.Good {
-					good++
-				}
-			}
-			if good < 54 || len(all[signal]) != 60 {
-				t.Errorf("%s: %d of %d polls good", signal, good, len(all[signal]))
-			}
-		}
-		for _, got := range all["d.s100"] {
-			if got.Quality != drivers.Bad || got.Reason != drivers.Timeout {
-				t.Errorf("%+v", got)
-			}
-		}
-	})
-}
-
-func TestSignalThatAUnitMayLackIsSilentUntilItIsSeen(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &peer{framing: tcp, answer: without(1)}
-		r := start(t, one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:0"}, {id: o, kind: number, at: "holding:1", optional: true}]`))
-		time.Sleep(3500 * time.Millisecond)
-		if all := r.all(); len(all["d.s"]) != 4 || len(all["d.o"]) != 0 {
-			t.Errorf("%+v", all)
-		}
-		p.become(echo)
-		time.Sleep(time.Minute)
-		p.become(without(1))
-		time.Sleep(2 * time.Second)
-		r.end()
-		if got := r.last("d.o"); got.Reason != drivers.Exception {
-			t.Errorf("a signal that was seen is bad when it is gone: %+v", got)
-		}
-	})
-}
-
 func TestDamagedFrameIsAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -470,99 +304,62 @@ func TestDamagedFrameIsAskedForAgain(t *testing.T) {
 	})
 }
 
-func TestWriteIsReadBack(t *testing.T) {
+func TestPanicEndsRunWithAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		coil, register, large := false, uint16(0x1234), []byte{0, 0, 0, 0}
-		stuck, multipleOnly, busy := false, false, 0
-		p := &peer{framing: rtu, answer: func(unit byte, pdu []byte) reply {
-			switch {
-			case busy > 0:
-				busy--
-				return exception(pdu, 6)
-			case multipleOnly && (pdu[0] == 5 || pdu[0] == 6):
-				return exception(pdu, 1)
-			case stuck && pdu[0] >= 5:
-			case pdu[0] == 5:
-				coil = pdu[3] == 0xFF
-			case pdu[0] == 15:
-				coil = pdu[6] == 1
-			case pdu[0] == 6:
-				register = uint16(pdu[3])<<8 | uint16(pdu[4])
-			case pdu[0] == 16 && pdu[4] == 1:
-				register = uint16(pdu[6])<<8 | uint16(pdu[7])
-			case pdu[0] == 16:
-				copy(large, pdu[6:])
-			case pdu[0] == 1 && coil:
-				return reply{pdu: []byte{1, 1, 1}}
-			case pdu[0] == 1:
-				return reply{pdu: []byte{1, 1, 0}}
-			case pdu[0] == 3 && pdu[4] == 2:
-				return reply{pdu: append([]byte{3, 4}, large...)}
-			case pdu[0] == 3:
-				return reply{pdu: []byte{3, 2, byte(register >> 8), byte(register)}}
+		p := &peer{framing: tcp, answer: echo}
+		d := one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`)
+		err := d.Run(t.Context(), func(batch []drivers.Reading) {
+			if batch[0].Signal == "d.s" {
+				panic("the gateway's mistake")
 			}
-			return reply{pdu: pdu[:5]}
-		}}
-		d := one(t, p, `url: "rtu:///dev/x"`, `every: 1h, signals: [
-			{id: valve, kind: relay, at: "coil:0", writable: true}, {id: inverse, kind: relay, at: "coil:0", scale: -1, offset: 1, writable: true},
-			{id: limit, kind: number, at: "holding:1", scale: 0.1, offset: -10, range: [-10, 100], writable: true},
-			{id: mode, kind: number, at: "holding:1.4-7", writable: true}, {id: high, kind: number, at: "holding:1", type: uint8h, writable: true},
-			{id: set, kind: number, at: "holding:2", type: float32, order: CDAB, writable: true}, {id: read, kind: number, at: "holding:1"}]`)
-		write := func(signal string, value float64) error { return d.Write(t.Context(), signal, value) }
-		if err := write("d.valve", 1); err == nil || err.Error() != "modbus e0 unit 1: write d.valve (coil:0): not connected" {
+		})
+		if err == nil || !strings.Contains(err.Error(), "poll of d: panic: the gateway's mistake") {
 			t.Error(err)
 		}
-		r := start(t, d)
-		time.Sleep(time.Second)
+	})
+}
 
-		for _, c := range []struct {
-			signal string
-			value  float64
-			ok     func() bool
-		}{
-			{"d.valve", 1, func() bool { return coil }},
-			{"d.valve", 0, func() bool { return !coil }},
-			{"d.inverse", 0, func() bool { return coil }},
-			{"d.limit", 25.5, func() bool { return register == 355 }},
-			{"d.mode", 9, func() bool { return register == 355&^0xF0|0x90 }},
-			{"d.high", 0xAB, func() bool { return register == 0xAB<<8|(355&^0xF0|0x90)&0xFF }},
-			{"d.set", 1.5, func() bool { return slices.Equal(large, []byte{0, 0, 0x3F, 0xC0}) }},
-		} {
-			if err := write(c.signal, c.value); err != nil || !c.ok() {
-				t.Errorf("%s = %v: %v; coil %v register %#x large % x", c.signal, c.value, err, coil, register, large)
+func TestSerialPathThatMayChangeIsWarnedOf(t *testing.T) {
+	for path, warned := range map[string]bool{"/dev/ttyUSB0": true, "/dev/ttyACM12": true, "/dev/serial/by-id/usb-FTDI-if00-port0": false, "/dev/ttyS1": false} {
+		synctest.Test(t, func(t *testing.T) {
+			var log strings.Builder
+			d := one(t, &peer{framing: rtu, answer: echo}, `url: "rtu://`+path+`"`, `signals: [{id: s, kind: number, at: "holding:7"}]`)
+			d.Log = slog.New(slog.NewTextHandler(&log, nil))
+			r := start(t, d)
+			synctest.Wait()
+			r.end()
+			if got := strings.Contains(log.String(), "path="+path); got != warned {
+				t.Errorf("%s: %q", path, log.String())
 			}
-		}
-		multipleOnly = true
-		if err := errors.Join(write("d.valve", 0), write("d.limit", 0)); err != nil || coil || register != 100 {
-			t.Error(err, coil, register)
-		}
-		multipleOnly, busy = false, 2
-		if err := write("d.valve", 1); err != nil || !coil {
-			t.Error(err, coil)
-		}
-		stuck = true
-		for _, c := range []struct {
-			signal string
-			value  float64
-			want   string
-		}{
-			{"d.valve", 0, "modbus e0 unit 1: write d.valve (coil:0): read back 1 instead of 0"},
-			{"d.limit", 5, "modbus e0 unit 1: write d.limit (holding:1): read back 0 instead of 5"},
-			{"d.limit", 101, "modbus e0 unit 1: write d.limit (holding:1): 101 is outside -10 to 100"},
-			{"d.read", 1, "modbus e0 unit 1: write d.read (holding:1): the signal is not writable"},
-			{"d.none", 1, "modbus e0: write d.none: no such signal"},
-		} {
-			if err := write(c.signal, c.value); err == nil || err.Error() != c.want {
-				t.Errorf("%s: %v", c.signal, err)
+		})
+	}
+}
+
+func TestStateChangesAreOneLineOfTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		p := &peer{framing: tcp, answer: func(byte, []byte) reply { return reply{} }}
+		d := one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}, {id: t, kind: number, at: "holding:9"}]`)
+		d.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
 			}
-		}
-		p.become(func(_ byte, pdu []byte) reply { return exception(pdu, 2) })
-		if err := write("d.valve", 0); err == nil || err.Error() != "modbus e0 unit 1: write d.valve (coil:0): coil:0: exception 2: illegal data address" {
-			t.Error(err)
-		}
+			return a
+		}}))
+		r := start(t, d)
+		time.Sleep(20 * time.Second)
+		p.become(without(9))
+		time.Sleep(time.Minute)
+		p.become(echo)
+		time.Sleep(time.Minute)
 		r.end()
-		if err := write("d.valve", 1); err == nil || !strings.HasSuffix(err.Error(), "not connected") {
-			t.Error(err)
+		want := `level=WARN msg="device does not answer" endpoint=e0 device=d unit=1 detail="holding 7: no answer"
+level=WARN msg="registers refused" endpoint=e0 device=d unit=1 block="holding 9" detail="holding 9: exception 2: illegal data address"
+level=INFO msg="device answers again" endpoint=e0 device=d unit=1 after=33s
+level=INFO msg="registers are answered again" endpoint=e0 device=d unit=1 block="holding 9"
+`
+		if log.String() != want {
+			t.Errorf("got\n%swant\n%s", log.String(), want)
 		}
 	})
 }

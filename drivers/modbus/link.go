@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -39,6 +40,7 @@ type link struct {
 	silence int                 // exchanges running without a byte back
 	dead    error               // the connection is lost for good
 	current *request
+	another bool // it is not the first exchange of the request
 	buffer  [mostReceive]byte
 }
 
@@ -94,7 +96,7 @@ func (l *link) serve(r *request) {
 	if err := r.ctx.Err(); err != nil {
 		a.err = err
 	} else {
-		l.current = r
+		l.current, l.another = r, false
 		a.data, a.err = r.do(modbus.NewClient2(l.packager(r.unit), l))
 	}
 	a.ended = time.Now()
@@ -164,19 +166,23 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 
 // exchange writes one request and reads its reply. An error is errSilent, a *frameError, or that of a lost connection.
 func (l *link) exchange(adu []byte) ([]byte, error) {
-	r := l.current
+	r, gap := l.current, l.current.gap
+	if l.another {
+		gap = max(gap, r.rest)
+	}
+	l.another = true
 	if l.at.framing == tcp {
-		if err := sleep(l.ctx, r.gap-time.Since(l.last)); err != nil {
+		if err := sleep(l.ctx, gap-time.Since(l.last)); err != nil {
 			return nil, err
 		}
 		l.txid++ // one counter for the connection, whatever the unit
 		binary.BigEndian.PutUint16(adu, l.txid)
-	} else if err := l.listen(r); err != nil {
+	} else if err := l.listen(gap); err != nil {
 		return nil, err
 	}
 	deadline := time.Now().Add(r.timeout)
 	l.port.SetWriteDeadline(deadline)
-	r.trace.keep(Frame{Time: time.Now(), Sent: true, Bytes: adu})
+	r.trace.keep(Frame{Time: time.Now(), Sent: true, Bytes: bytes.Clone(adu)})
 	if _, err := l.port.Write(adu); err != nil {
 		return nil, err
 	}
@@ -187,12 +193,11 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 }
 
 // listen throws away what arrives before a request, and returns when the gap is over and the line is silent.
-func (l *link) listen(r *request) error {
-	until := l.last.Add(r.gap)
+func (l *link) listen(gap time.Duration) error {
 	if l.at.framing == rtu {
-		until = l.last.Add(max(r.gap, l.quiet()))
+		gap = max(gap, l.quiet())
 	}
-	giveUp := time.Now().Add(max(r.timeout, r.gap))
+	until, giveUp := l.last.Add(gap), time.Now().Add(max(l.current.timeout, gap))
 	for {
 		until = later(until, time.Now().Add(time.Millisecond))
 		l.port.SetReadDeadline(until)
@@ -201,7 +206,7 @@ func (l *link) listen(r *request) error {
 		case n > 0 && time.Now().After(giveUp):
 			return framef(drivers.CRC, "the line is never silent: noise, or another master")
 		case n > 0:
-			r.trace.keep(Frame{Time: time.Now(), Bytes: append([]byte(nil), l.buffer[:n]...), Note: "before the request: thrown away"})
+			l.note(l.buffer[:n], "before the request: thrown away")
 			until = later(until, time.Now().Add(l.quiet()))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
@@ -341,7 +346,7 @@ func earlier(a, b time.Time) time.Time {
 
 // kept copies a frame out of the buffer and into the trace.
 func (l *link) kept(frame []byte, note string) []byte {
-	own := append([]byte(nil), frame...)
+	own := bytes.Clone(frame)
 	l.current.trace.keep(Frame{Time: time.Now(), Bytes: own, Note: note})
 	return own
 }

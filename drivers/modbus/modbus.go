@@ -16,7 +16,6 @@ package modbus
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -182,11 +181,6 @@ func (d *driver) request(ctx context.Context, dev *device, c class) *request {
 		class: c, unit: dev.unit, timeout: d.settings.Timeout, gap: *d.settings.Gap, rest: dev.rest,
 		trace: &dev.trace, ctx: ctx,
 	}
-}
-
-// attributes name the device in logs.
-func (dev *device) attributes() slog.Attr {
-	return slog.Group("", "device", dev.ID, "unit", int(dev.unit))
 }
 
 // find is the point of a signal.

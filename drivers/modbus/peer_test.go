@@ -81,11 +81,14 @@ func (p *peer) hangUp() {
 }
 
 func (p *peer) serve(conn net.Conn) {
-	replies := make(chan reply, 1000)
+	replies, gone := make(chan reply, 1000), make(chan bool)
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		for r := range replies {
-			time.Sleep(r.after)
+			select {
+			case <-time.After(r.after):
+			case <-gone:
+			}
 			p.mu.Lock()
 			p.waiting--
 			p.mu.Unlock()
@@ -104,6 +107,7 @@ func (p *peer) serve(conn net.Conn) {
 		}
 		replies <- p.take(slices.Clone(buffer[:n]))
 	}
+	close(gone)
 	close(replies)
 	writer.Wait()
 	conn.Close()

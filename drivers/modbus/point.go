@@ -19,7 +19,8 @@ type point struct {
 	bits      int // how many bits a value has: 1, a field's width, 8, 16, 32 or 64
 	swapBytes bool
 	swapWords bool
-	inverse   float64 // 1/scale where that is whole, so that 2301 × 0.1 is 230.1; else 0
+	value     drivers.Form // of the kind
+	inverse   float64      // 1/scale where that is whole, so that 2301 × 0.1 is 230.1; else 0
 }
 
 // form is how the bits of a point become a number.
@@ -119,17 +120,9 @@ func (m mistake) text() i18n.Text {
 	return i18n.T("%s: %s", m.key, m.what)
 }
 
-// CheckSignal reports what the Modbus driver cannot do with a signal, at the keys of the signal's section.
-func CheckSignal(s conf.Section, sig drivers.Signal) {
-	_, mistakes := compile(sig)
-	for _, m := range mistakes {
-		m.report(s.At(m.key))
-	}
-}
-
 // compile makes a signal ready and finds every mistake in it. A point with mistakes must not be read.
 func compile(sig drivers.Signal) (point, []mistake) {
-	p := point{Signal: sig, key: sig.ID, count: 1}
+	p := point{Signal: sig, key: sig.ID, count: 1, value: sig.Of().Form}
 	if inv := math.Round(1 / sig.Scale); inv > 1 && 1/inv == sig.Scale {
 		p.inverse = inv
 	}

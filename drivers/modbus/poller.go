@@ -28,6 +28,7 @@ type poller struct {
 	start   time.Time // of the first period
 
 	blocks []*block // in the order they are asked for; the one that timed out last comes last
+	proven bool     // the unit has answered
 	silent int      // polls running without an answer
 	since  time.Time
 	unseen map[int]bool // points of optional signals that this unit has not shown yet
@@ -95,6 +96,9 @@ func (p *poller) poll(ctx context.Context) []drivers.Reading {
 		asked = slices.Concat(asked[i:], asked[:i])
 	}
 	p.blocks = asked
+	if round.found { // what was taken apart to find it may be whole again
+		p.blocks = plan(p.device.points, p.device.limits)
+	}
 	if ctx.Err() == nil && !p.session.ended() {
 		p.judge(round)
 	}
@@ -147,6 +151,7 @@ type round struct {
 	over         bool  // the unit fell silent: nothing more is asked
 	fault        fault // how
 	stuck        *block
+	found        bool // registers that were refused are there again
 	began, ended time.Time
 }
 
@@ -191,6 +196,7 @@ func (r *round) rejoin(left, right []*block) []*block {
 func (r *round) good(b *block, data []byte, at time.Time) {
 	if b.fault.refused() {
 		r.log.Info("registers are answered again", "block", b.String())
+		r.found = true
 	}
 	b.fault, b.silence, b.retry = fault{}, 0, time.Time{}
 	for _, s := range b.spans {
@@ -229,15 +235,12 @@ func (r *round) refuse(b *block, f fault, at time.Time) {
 // ask reads a block. Lost and damaged frames are asked for again as often as the settings say, a busy unit after a pause
 // and on a count of its own.
 func (r *round) ask(b *block) (data []byte, f fault, at time.Time) {
-	retries, order := r.driver.settings.Retries, normal
-	switch {
-	case r.silent > 0 && !r.answered:
-		retries, order = 0, probing
-	case r.device.fast:
-		order = fast
+	retries := r.driver.settings.Retries
+	if r.silent > 0 && !r.answered {
+		retries = 0
 	}
 	for attempt, busy := 0, 0; ; {
-		q := r.driver.request(r.ctx, r.device, order)
+		q := r.driver.request(r.ctx, r.device, r.class(attempt))
 		q.do = func(c modbus.Client) ([]byte, error) { return b.read(c) }
 		a := r.session.ask(q)
 		if r.began.IsZero() {
@@ -245,14 +248,14 @@ func (r *round) ask(b *block) (data []byte, f fault, at time.Time) {
 		}
 		r.ended = a.ended
 		if a.err == nil {
-			r.answered = true
+			r.answered, r.proven = true, true
 			return a.data, fault{}, a.ended
 		}
 		if r.ctx.Err() != nil {
 			return nil, fault{reason: drivers.Offline, detail: "the driver stops"}, a.ended
 		}
 		f = explain(a.err, b.String())
-		r.answered = r.answered || !f.silent()
+		r.answered, r.proven = r.answered || !f.silent(), r.proven || !f.silent()
 		if f.reason == drivers.CRC || f.reason == drivers.Decode {
 			r.driver.Monitor.Malformed(r.device.ID, f.reason, f.detail)
 		}
@@ -268,6 +271,20 @@ func (r *round) ask(b *block) (data []byte, f fault, at time.Time) {
 			return nil, f, a.ended
 		}
 	}
+}
+
+// class is the turn of a request: units that may be dead wait for all others, so that many of them together hold nobody
+// up for longer than one timeout.
+func (r *round) class(attempt int) class {
+	switch {
+	case r.silent > 0 && !r.answered:
+		return probing
+	case r.device.fast && (r.proven || attempt == 0):
+		return fast
+	case !r.proven || attempt > 0:
+		return probing
+	}
+	return normal
 }
 
 // read asks for the block's addresses.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"embergate/drivers"
@@ -44,23 +45,25 @@ func (d *driver) Write(ctx context.Context, signal string, value float64) error 
 		return fail(errors.New("not connected"))
 	}
 	w := &output{d, dev, p, s, ctx}
-	if _, err := w.ask(func(c modbus.Client) ([]byte, error) { return nil, p.write(c, raw) }); err != nil {
-		return fail(err)
-	}
-	for attempt := 1; ; attempt++ {
-		got, err := w.ask(func(c modbus.Client) ([]byte, error) { return p.readBack(c) })
-		switch {
-		case err != nil:
-			return fail(fmt.Errorf("read back: %w", err))
-		case p.same(got, raw):
-			return nil
-		case attempt == readBacks:
+	got, err := w.ask(func(c modbus.Client) ([]byte, error) { // in one turn of the wire
+		if err := p.write(c, raw); err != nil {
+			return nil, err
+		}
+		return p.readBack(c)
+	})
+	for attempt := 1; err == nil && !p.same(got, raw); attempt++ {
+		if attempt == readBacks {
 			return fail(fmt.Errorf("read back %v instead of %v", p.reading(got, time.Time{}).Value, p.reading(raw, time.Time{}).Value))
 		}
 		if err := sleep(ctx, readBackPause); err != nil {
 			return fail(err)
 		}
+		got, err = w.ask(p.readBack)
 	}
+	if err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // output is one write under way.
@@ -81,7 +84,7 @@ func (w *output) ask(do func(modbus.Client) ([]byte, error)) ([]byte, error) {
 		if a.err == nil || w.ctx.Err() != nil {
 			return a.data, a.err
 		}
-		f := explain(a.err, w.point.at.String())
+		f := explain(a.err, "")
 		switch {
 		case f.busy() && busy < mostBusy:
 			if err := sleep(w.ctx, busyPause<<busy); err != nil {
@@ -91,7 +94,7 @@ func (w *output) ask(do func(modbus.Client) ([]byte, error)) ([]byte, error) {
 		case f.again() && attempt < w.driver.settings.Retries:
 			attempt++
 		default:
-			return nil, errors.New(f.detail)
+			return nil, errors.New(strings.TrimPrefix(f.detail, ": "))
 		}
 	}
 }
