@@ -54,6 +54,8 @@ type Gateway struct {
 	unbuilt  []i18n.Text
 	metrics  *metrics
 	phone    *phone
+	windows  *rules.State // of the gateway whose place it takes; nil: it starts anew
+	state    *rules.State // once it runs
 }
 
 // link is an endpoint with its driver.
@@ -80,6 +82,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	g.channels = notify.New(root.At("channels"), notify.Options{
 		Site:      notify.Site{ID: g.cfg.Site.ID, Name: g.cfg.Site.Name, Region: g.cfg.Site.Region},
 		Lang:      g.cfg.Site.Language,
+		Location:  g.location,
 		Log:       o.Log,
 		Observe:   g.metrics.notified,
 		Delivered: g.phone.delivered,
@@ -197,6 +200,10 @@ func (g *Gateway) ruleModel() rules.Model {
 	}
 	return m
 }
+
+// Replace gives the gateway what the conditions of another have seen, which has stopped (row RU17). Everything else that
+// must survive a reload is on disk.
+func (g *Gateway) Replace(old *Gateway) { g.windows = old.state }
 
 // Run runs the gateway until ctx ends, then shuts down in the direction of the data: drivers stop, the hub drains, queues
 // are on disk, the console closes. What is down or broken at start is a fault that people see, and recovers by itself.

@@ -66,6 +66,10 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		faults: map[string]bool{},
 		queues: map[string]*store.Queue{},
 	}
+	if g.windows != nil {
+		h.state.Adopt(g.windows)
+	}
+	g.state = h.state
 	if h.seq, err = st.LastSeq(ctx); err != nil {
 		return nil, err
 	}

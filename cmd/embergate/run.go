@@ -47,6 +47,9 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		if err := <-ended; err != nil {
 			return err
 		}
+		if next != nil {
+			next.Replace(g)
+		}
 		g = next
 	}
 	return nil
