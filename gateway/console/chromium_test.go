@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -99,6 +100,7 @@ func (c *chromium) read(in *os.File) {
 		case m.ID != 0 && c.answers[m.ID] != nil:
 			c.answers[m.ID] <- m
 			delete(c.answers, m.ID)
+		case m.Method == "Log.entryAdded" && !bytes.Contains(m.Params, []byte(`"level":"error"`)): // an icon that a new page cut off
 		case m.Method == "Log.entryAdded", m.Method == "Runtime.exceptionThrown", m.Method == "Runtime.consoleAPICalled":
 			c.errors = append(c.errors, string(m.Params))
 		}

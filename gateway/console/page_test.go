@@ -109,6 +109,40 @@ func TestNoTwoLooksOfAValueAreAlike(t *testing.T) {
 	}
 }
 
+func TestADeviceFoldsOnlyWhatIsGoodAndOfLessInterest(t *testing.T) {
+	h := home{i18n.English, noon}
+	volt := func(id string) Signal { return h.good(h.signal(id, id, "voltage"), 230) }
+	battery, low := h.signal("battery", "battery", "battery"), h.signal("low", "low", "battery_low")
+	for _, test := range []struct {
+		name          string
+		signals       []Signal
+		shown, folded string
+	}{
+		{"few values", []Signal{volt("a"), volt("b")}, "a b", ""},
+		{"many", []Signal{volt("a"), volt("b"), volt("c"), volt("d"), volt("e"), volt("f")}, "a b c d", "e f"},
+		{"the state of the device itself", []Signal{volt("a"), h.good(battery, 90), h.good(low, 0)}, "a", "battery low"},
+		{"one is not worth a fold", []Signal{volt("a"), h.good(battery, 90)}, "a battery", ""},
+		{"what asks to be looked at", []Signal{volt("a"), h.good(battery, 9), h.good(low, 1), volt("b"), h.good(battery, 9)}, "a low b", "battery battery"},
+		{"what is missing", []Signal{volt("a"), volt("b"), volt("c"), volt("d"), h.bad(volt("e"), drivers.CRC, 0, nil), h.bad(battery, drivers.CRC, 0, nil)}, "a b c d e battery", ""},
+		{"a device that has nothing else", []Signal{h.good(battery, 9), h.good(low, 0), h.good(battery, 9), h.good(battery, 9), h.good(low, 0), h.good(low, 0)},
+			"battery low battery battery", "low low"},
+		{"no values at all", nil, "", ""},
+	} {
+		v := seeDevice(Device{ID: "d", Signals: test.signals}, noon, h.lang)
+		if names(v.Signals) != test.shown || names(v.Folded) != test.folded {
+			t.Errorf("%s: shows %q, folds %q; want %q, %q", test.name, names(v.Signals), names(v.Folded), test.shown, test.folded)
+		}
+	}
+}
+
+func names(signals []signalView) string {
+	var list []string
+	for _, s := range signals {
+		list = append(list, s.Name)
+	}
+	return strings.Join(list, " ")
+}
+
 func TestThePageIsInTheLanguageAskedForAndNoOther(t *testing.T) {
 	h := consoleOf(t, freshEvening(i18n.Chinese), i18n.Chinese)
 	for target, want := range map[string]string{"/": "zh-CN", "/?lang=en": "en", "/?lang=zh": "zh-CN", "/?lang=fr": "zh-CN"} {

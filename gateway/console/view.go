@@ -59,7 +59,8 @@ type zoneView struct {
 type deviceView struct {
 	ID, Name, Endpoint, Link, LinkWord string // Link: online, offline or unknown
 	Since                              moment
-	Signals                            []signalView
+	Signals                            []signalView // what matters, in the device's order
+	Folded                             []signalView // the others: good, and of less interest
 }
 
 // signalView is one value. Look is one of good, uncertain, stale, gap, bad and off, each with its own colour, icon and
@@ -157,7 +158,7 @@ func seeAlarm(a alarm.Alarm, s *Snapshot, l i18n.Lang) alarmView {
 	if sig, ok := s.signal(a.Signal); ok && a.Value != nil {
 		sig.Label = ""
 		v.Reading = sig.say(*a.Value, l)
-	} else if a.Value != nil {
+	} else if a.Value != nil && a.Signal != "" {
 		v.Reading = number(*a.Value)
 	}
 	v.CanAck = a.State == alarm.Unacknowledged || a.State == alarm.Returned
@@ -235,11 +236,29 @@ func seeDevice(d Device, now time.Time, l i18n.Lang) deviceView {
 	default:
 		v.Link, v.LinkWord = "offline", l.Say("does not answer")
 	}
+	main := 0
 	for _, sig := range d.Signals {
-		v.Signals = append(v.Signals, seeSignal(sig, now, l))
+		seen := seeSignal(sig, now, l)
+		fine := seen.Good && !seen.Alert
+		if fine && (sig.Class == string(drivers.DeviceClass) || main == mainValues) {
+			v.Folded = append(v.Folded, seen)
+			continue
+		}
+		if fine {
+			main++
+		}
+		v.Signals = append(v.Signals, seen)
+	}
+	if n := mainValues; len(v.Signals) == 0 || len(v.Folded) == 1 { // nothing better, or not worth a fold
+		n = min(n, len(v.Folded))
+		v.Signals, v.Folded = append(v.Signals, v.Folded[:n]...), v.Folded[n:]
 	}
 	return v
 }
+
+// mainValues is how many good values of a device are shown before the others are folded away; a value that is not good,
+// or asks to be looked at, is always shown.
+const mainValues = 4
 
 func seeSignal(s Signal, now time.Time, l i18n.Lang) signalView {
 	v := signalView{Name: s.Name, Unit: s.Unit, Detail: s.Detail}

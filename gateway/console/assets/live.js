@@ -36,7 +36,9 @@
   // morph makes one element like another, and keeps what need not change: focus, scroll, the button under a finger.
   // Elements with an id are found again by it, so that a button never turns into another.
   function morph(have, want) {
-    for (const a of [...have.attributes]) if (!want.hasAttribute(a.name)) have.removeAttribute(a.name);
+    for (const a of [...have.attributes]) {
+      if (!want.hasAttribute(a.name) && a.name !== 'open') have.removeAttribute(a.name); // what a person unfolded stays
+    }
     for (const a of want.attributes) if (have.getAttribute(a.name) !== a.value) have.setAttribute(a.name, a.value);
     if (have.hasAttribute('data-age')) return; // its words are tick's
     const wanted = new Map([...want.children].filter((c) => c.id).map((c) => [c.id, c]));
