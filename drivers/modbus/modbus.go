@@ -154,10 +154,13 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	return err
 }
 
+// mostSpread is the longest that a device waits for its first poll, however long its period.
+const mostSpread = 10 * time.Second
+
 // stagger is when the i-th device is first polled: the devices of a wire are spread over their periods.
 func (d *driver) stagger(i int) time.Duration {
 	all := len(d.wire.users)
-	return d.devices[i].Every * time.Duration(d.shift+i) / time.Duration(all)
+	return min(d.devices[i].Every, mostSpread) * time.Duration(d.shift+i) / time.Duration(all)
 }
 
 func (d *driver) use(s *session) {

@@ -36,6 +36,7 @@ const (
 	bcd   // four bits a decimal digit
 )
 
+// valueType is what a type says of its values.
 type valueType struct {
 	form form
 	bits int
@@ -140,7 +141,7 @@ func compile(sig drivers.Signal) (point, []mistake) {
 		wrong("at", why)
 	}
 	p.at = at
-	if m := p.typed(); m != nil {
+	if m := p.typed(ok); m != nil {
 		return p, append(all, *m)
 	}
 	if !ok {
@@ -158,8 +159,8 @@ func compile(sig drivers.Signal) (point, []mistake) {
 	return p, append(all, p.meaning()...)
 }
 
-// typed sets form, bits and count from the address and the type.
-func (p *point) typed() *mistake {
+// typed sets form, bits and count from the type, and where the address is known, from both.
+func (p *point) typed(located bool) *mistake {
 	name := p.Type
 	switch {
 	case name != "":
@@ -177,6 +178,7 @@ func (p *point) typed() *mistake {
 	}
 	single := p.at.Field && p.at.Low == p.at.High
 	switch {
+	case !located:
 	case p.at.Table.Bits() && name != "bool":
 		return &mistake{key: "type", what: i18n.T("a %s is a bool, not %s", p.at.Table.String(), name)}
 	case p.at.Field && name != "uint16" && name != "bits" && !(single && name == "bool"):

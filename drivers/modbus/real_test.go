@@ -18,15 +18,15 @@ import (
 const python = "/usr/bin/python3" // Debian's own, with python3-pymodbus
 
 // need skips the test where a Debian package is missing; in CI that is a mistake.
-func need(t *testing.T, found error, pkg string) {
+func need(t *testing.T, found error, name, pkg string) {
 	t.Helper()
-	if found == nil {
-		return
+	switch {
+	case found == nil:
+	case os.Getenv("CI") != "":
+		t.Fatalf("needs %s (Debian package %s): %v", name, pkg, found)
+	default:
+		t.Skipf("needs %s (Debian package %s)", name, pkg)
 	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("needs %s: %v", pkg, found)
-	}
-	t.Skipf("needs %s (Debian package %s)", strings.TrimPrefix(pkg, "python3-"), pkg)
 }
 
 // process runs a program until stop or the end of the test; what it said is shown where the test fails.
@@ -67,7 +67,7 @@ func until(t *testing.T, what string, holds func() bool) {
 // serve starts the pymodbus server over TCP.
 func serve(t *testing.T, mode, port string) (stop func()) {
 	t.Helper()
-	need(t, exec.Command(python, "-c", "import pymodbus").Run(), "python3-pymodbus")
+	need(t, exec.Command(python, "-c", "import pymodbus").Run(), "pymodbus", "python3-pymodbus")
 	stop = process(t, python, "testdata/server.py", mode, port)
 	until(t, "listening", func() bool {
 		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
@@ -93,8 +93,8 @@ func freePort(t *testing.T) string {
 func plugged(t *testing.T, near, far string) (unplug func()) {
 	t.Helper()
 	_, err := exec.LookPath("socat")
-	need(t, err, "socat")
-	need(t, exec.Command(python, "-c", "import pymodbus, serial_asyncio").Run(), "python3-pymodbus")
+	need(t, err, "socat", "socat")
+	need(t, exec.Command(python, "-c", "import pymodbus, serial_asyncio").Run(), "pymodbus", "python3-pymodbus")
 	unplug = process(t, "socat", "pty,raw,echo=0,link="+near, "pty,raw,echo=0,link="+far)
 	until(t, "plugged in", func() bool {
 		_, errNear := os.Stat(near)
