@@ -64,18 +64,9 @@ func runWith(ctx context.Context, args []string, out, errs io.Writer, hangup <-c
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid{err} })
-	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), simulateVerb(), versionVerb())
+	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), journalVerb(), simulateVerb(), versionVerb())
 	for _, c := range root.Commands() {
-		wrong := c.Args
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			if wrong == nil {
-				wrong = cobra.NoArgs
-			}
-			if err := wrong(cmd, args); err != nil {
-				return invalid{err}
-			}
-			return nil
-		}
+		strict(c)
 	}
 	err := root.ExecuteContext(ctx)
 	var usage invalid
@@ -88,6 +79,26 @@ func runWith(ctx context.Context, args []string, out, errs io.Writer, hangup <-c
 	default:
 		fmt.Fprintln(errs, err)
 		return exitFailed
+	}
+}
+
+// strict makes wrong arguments of a verb, and of those below it, wrong usage.
+func strict(c *cobra.Command) {
+	allowed := c.Args
+	if allowed == nil {
+		allowed = cobra.NoArgs
+	}
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if err := allowed(cmd, args); err != nil {
+			return invalid{err}
+		}
+		return nil
+	}
+	if c.HasSubCommands() && c.RunE == nil {
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	for _, below := range c.Commands() {
+		strict(below)
 	}
 }
 
