@@ -3,11 +3,11 @@ package console
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -207,16 +207,16 @@ func (c *chromium) complaints() []string {
 	return errors
 }
 
-// picture writes the whole page as PNG.
-func (c *chromium) picture(path string) {
+// keep writes a picture of the whole page into the folder that EMBERGATE_SHOTS names, if any.
+func (c *chromium) keep(name string) {
 	c.t.Helper()
-	var shot struct{ Data string }
-	c.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
-	data, err := base64.StdEncoding.DecodeString(shot.Data)
-	if err == nil {
-		err = os.WriteFile(path, data, 0o644)
+	shots := os.Getenv("EMBERGATE_SHOTS")
+	if shots == "" {
+		return
 	}
-	if err != nil {
+	var shot struct{ Data []byte } // in base64
+	c.call("Page.captureScreenshot", map[string]any{"captureBeyondViewport": true}, &shot)
+	if err := os.WriteFile(filepath.Join(shots, name+".png"), shot.Data, 0o644); err != nil {
 		c.t.Fatal(err)
 	}
 }

@@ -118,7 +118,10 @@
     const silent = now - confirmed > lostAfter;
     root.classList.toggle('lost', silent);
     lost.hidden = !silent;
-    if (silent) put(lostAge, age(document.getElementById('live').dataset.time));
+    if (silent) {
+      put(lostAge, age(document.getElementById('live').dataset.time));
+      document.title = lost.querySelector('strong').textContent;
+    }
     for (const t of document.querySelectorAll('[data-age]')) put(t, age(t.dateTime));
     const broken = stream.readyState === EventSource.CLOSED && now - heard > 3000;
     if (broken || now - heard > 10000) listen();
