@@ -39,8 +39,11 @@ type reader struct {
 	class  Class
 }
 
-// group is the counted signals of one device, and the signals that say that it is under test.
-type group struct{ members, tests []int }
+// group is the counted signals of one device, the signals that say that it is under test, and the index of its zone.
+type group struct {
+	members, tests []int
+	place          int
+}
 
 func newBuilder(m Model) *builder {
 	b := &builder{set: &Set{index: map[string]int{}}, site: newSite(m), windows: map[[2]int64]int{}}
@@ -53,6 +56,7 @@ func newBuilder(m Model) *builder {
 		b.set.index[s.Key] = i
 		b.set.signals = append(b.set.signals, watched{key: s.Key, optional: s.Signal.Optional})
 	}
+	b.set.zones = m.Zones
 	return b
 }
 
@@ -61,6 +65,7 @@ func (b *builder) add(d draft) {
 	general, key := b.adjusted(d, point{})
 	variants := map[string]*compiled{key: b.compile(general)}
 	made, lacking := 0, []lack(nil)
+	first := len(b.set.instances)
 	for _, at := range b.sources(d) {
 		adjusted, key := b.adjusted(d, at.point)
 		v, ok := variants[key]
@@ -76,6 +81,9 @@ func (b *builder) add(d draft) {
 		if ok {
 			made++
 		}
+	}
+	if d.rule.Zone == "each" {
+		b.nest(b.set.instances[first:])
 	}
 	if made == 0 {
 		for _, l := range lacking {
@@ -176,7 +184,7 @@ type lack struct {
 // instance makes one rule at one source. A signal without a flag that the rule reads is no source of it, and neither is
 // a zone without a signal that the rule counts, or with no others than one zone below it has.
 func (b *builder) instance(v *compiled, at origin) (lacks []lack, ok bool) {
-	in := &Instance{Rule: v.rule, Zone: at.zone, index: len(b.set.instances), own: at.signal}
+	in := &Instance{Rule: v.rule, Zone: at.zone, index: len(b.set.instances), own: at.signal, place: b.site.placeOf(at.zone)}
 	if at.signal >= 0 {
 		in.Signal = b.site.signals[at.signal].Key
 		in.Key = v.rule.ID + "@" + in.Signal
@@ -197,6 +205,29 @@ func (b *builder) instance(v *compiled, at origin) (lacks []lack, ok bool) {
 	in.when, in.until = b.bind(v.when, in), b.bind(v.until, in)
 	b.set.instances = append(b.set.instances, in)
 	return nil, true
+}
+
+// nest tells the instances of a rule for each zone which of them lie within them.
+func (b *builder) nest(instances []*Instance) {
+	for _, inner := range instances {
+		outer := around(b.site.zones, b.site.place, inner.Zone)
+		for _, in := range instances {
+			if in != inner && slices.Contains(outer, in.Zone) {
+				in.inner = append(in.inner, inner)
+				inner.members = map[int]bool{}
+			}
+		}
+		if inner.members == nil {
+			continue
+		}
+		for i := range inner.when.operands {
+			for _, g := range inner.when.operands[i].groups {
+				for _, m := range g.members {
+					inner.members[m] = true
+				}
+			}
+		}
+	}
 }
 
 func (b *builder) lacks(c *condition, s Signal) []lack {

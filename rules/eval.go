@@ -18,6 +18,7 @@ type evaluation struct {
 	operands []reader
 	now      int64
 	wall     time.Time
+	tested   bool // the instance's zone is under test
 }
 
 // ResolveName finds nothing: every word of a condition is an operand.
@@ -31,10 +32,15 @@ func (st *State) Eval(in *Instance, now time.Time) Result {
 	e := &st.eval
 	e.now, e.wall = st.clock(now), now
 	var r Result
-	r.When, r.Err = e.decide(in.when)
+	r.When, r.Err = e.decide(in, in.when)
+	if r.When == True && len(in.inner) > 0 {
+		if r.Inner = e.holder(in); r.Inner != nil {
+			r.When = Unknown
+		}
+	}
 	if in.until.condition != nil {
 		var err error
-		if r.Until, err = e.decide(in.until); r.Err == nil {
+		if r.Until, err = e.decide(in, in.until); r.Err == nil {
 			r.Err = err
 		}
 	} else {
@@ -47,8 +53,8 @@ func (st *State) Eval(in *Instance, now time.Time) Result {
 	return r
 }
 
-func (e *evaluation) decide(b bound) (Value, error) {
-	e.operands = b.operands
+func (e *evaluation) decide(in *Instance, b bound) (Value, error) {
+	e.operands, e.tested = b.operands, e.state.tests(in.place)
 	out, _, err := b.condition.program.Eval(e)
 	switch {
 	case out == types.True:
@@ -61,6 +67,43 @@ func (e *evaluation) decide(b bound) (Value, error) {
 	return Unknown, err
 }
 
+// holder is the zone below in which all the evidence lies, if its own condition is true: who is told of the corridor need
+// not be told of the floor as well.
+func (e *evaluation) holder(in *Instance) *Instance {
+	for _, inner := range in.inner {
+		if v, _ := e.decide(inner, inner.when); v == True && e.confined(in, inner) {
+			return inner
+		}
+	}
+	return nil
+}
+
+// confined tells whether all signals that count for an instance, one at least, are counted by an inner one. A condition
+// that is true because nothing counts has no evidence that could lie anywhere.
+func (e *evaluation) confined(in, inner *Instance) (some bool) {
+	e.tested = e.state.tests(in.place)
+	for i := range in.when.operands {
+		op := &in.when.operands[i]
+		for g := range op.groups {
+			if e.apart(&op.groups[g]) {
+				continue
+			}
+			for _, m := range op.groups[g].members {
+				if !e.counts(&e.state.signals[m], op) {
+					continue
+				}
+				if some = true; !inner.members[m] {
+					return false
+				}
+			}
+		}
+	}
+	return some
+}
+
+// apart tells whether a device is in a zone under test, and the instance is not: what is found there is not meant.
+func (e *evaluation) apart(g *group) bool { return !e.tested && e.state.tests(g.place) }
+
 // deciding is the reading that an alarm of the instance shows, and whether it rests on retained messages alone.
 func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
 	st := e.state
@@ -68,10 +111,14 @@ func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
 		r = st.signals[in.own].reading
 		return r, r.Retained
 	}
+	e.tested = st.tests(in.place)
 	var youngest *live
 	for i := range in.when.operands {
 		op := &in.when.operands[i]
 		for _, g := range op.groups {
+			if e.apart(&g) {
+				continue
+			}
 			for _, m := range g.members {
 				s := &st.signals[m]
 				if !e.counts(s, op) {
@@ -223,7 +270,7 @@ func (e *evaluation) count(r *reader) (low, high float64) {
 	st := e.state
 	for i := range r.groups {
 		g := &r.groups[i]
-		if r.op == opDevices && st.any(g.tests) {
+		if r.op == opDevices && st.any(g.tests) || e.apart(g) {
 			continue
 		}
 		var sure, maybe float64
@@ -260,6 +307,7 @@ type Operand struct {
 func (st *State) Explain(in *Instance, now time.Time) []Operand {
 	e := &st.eval
 	e.now, e.wall = st.clock(now), now
+	e.tested = st.tests(in.place)
 	var list []Operand
 	for _, b := range []bound{in.when, in.until} {
 		for i := range b.operands {

@@ -340,3 +340,53 @@ func TestAdoptKeepsReadingsAndWindowsOverAReload(t *testing.T) {
 		t.Errorf("the old state changed: %v", old.Explain(in, now))
 	}
 }
+
+// TestWhatIsFoundInAZoneUnderTestCountsThereOnly (AL09): a technician's smoke confirms the fire of the zone under test, and
+// of no zone around it.
+func TestWhatIsFoundInAZoneUnderTestCountsThereOnly(t *testing.T) {
+	root := conf.Parse("s.txt", []byte(`
+rules: {packs: [fire]}
+zones: [{id: f1}, {id: hall, in: f1}, {id: kitchen, in: f1}]
+signals: {a.smoke: smoke in hall, b.smoke: smoke in hall, c.smoke: smoke in kitchen, d.smoke: smoke in kitchen}
+series: {a.smoke: 0, b.smoke: 0, c.smoke: 0, d.smoke: 0}
+`), conf.OS())
+	sc := rules.ReadScript(root)
+	set := rules.New(sc.Rules, sc.Model(i18n.English))
+	if p := root.Problems(); p != nil {
+		t.Fatal(p)
+	}
+	st := set.NewState()
+	st.Due(start)
+	st.Update(start, []drivers.Reading{good("a.smoke", 1), good("b.smoke", 0), good("c.smoke", 1), good("d.smoke", 0)})
+	confirmed := func(zone string) rules.Value {
+		for _, in := range set.Instances() {
+			if in.Key == "fire-confirmed@"+zone {
+				return st.Eval(in, start).When
+			}
+		}
+		t.Fatal("no such instance")
+		return 0
+	}
+	if got := confirmed("f1"); got != rules.True {
+		t.Errorf("two zones: %s", got)
+	}
+	st.SetTested([]string{"hall"})
+	if len(st.Due(start)) == 0 {
+		t.Error("nothing is due although a test began")
+	}
+	if got := confirmed("f1"); got != rules.False {
+		t.Errorf("one of two is under test: %s", got)
+	}
+	st.Update(start, []drivers.Reading{good("b.smoke", 1)})
+	if hall, f1 := confirmed("hall"), confirmed("f1"); hall != rules.True || f1 != rules.False {
+		t.Errorf("both of the hall are at 1 under test: hall %s, f1 %s", hall, f1)
+	}
+	st.SetTested([]string{"f1"})
+	if got := confirmed("f1"); got != rules.True {
+		t.Errorf("all of it is under test: %s", got)
+	}
+	st.SetTested(nil)
+	if got := confirmed("f1"); got != rules.True {
+		t.Errorf("no test any more: %s", got)
+	}
+}

@@ -42,6 +42,7 @@ type Set struct {
 	index     map[string]int // signals by key
 	signals   []watched
 	windows   []int64 // span of each window
+	zones     []Zone
 }
 
 // watched is a signal with what depends on it.
@@ -66,7 +67,10 @@ type Instance struct {
 	Zone   string // zone id, "" where unknown
 
 	index       int
-	own         int // index of its signal, -1 for a zone's
+	own         int          // index of its signal, -1 for a zone's
+	place       int          // index of its zone, -1 where unknown
+	inner       []*Instance  // of the same rule for each zone, in the zones below
+	members     map[int]bool // signals that it counts, where it is an inner one
 	when, until bound
 	every       int64 // ns after which time alone may change its outcome; 0 is never
 }

@@ -19,27 +19,44 @@ type site struct {
 	device  map[string][]int // a device's signals
 	zones   []Zone
 	below   map[string][]int // a zone's signals, its own and those below it
+	place   map[string]int   // index of a zone
 }
 
 func newSite(m Model) *site {
-	s := &site{signals: m.Signals, zones: m.Zones, index: map[string]int{}, device: map[string][]int{}, below: map[string][]int{}}
-	around := map[string]string{}
-	for _, z := range m.Zones {
-		around[z.ID] = z.In
+	s := &site{signals: m.Signals, zones: m.Zones, index: map[string]int{}, device: map[string][]int{}, below: map[string][]int{}, place: map[string]int{}}
+	for i, z := range m.Zones {
+		s.place[z.ID] = i
 	}
 	for i, sig := range m.Signals {
 		s.index[sig.Key] = i
 		s.device[sig.Device.ID] = append(s.device[sig.Device.ID], i)
-		zone := sig.Device.Zone
-		for range m.Zones { // no tree is deeper, and a loop ends
-			if zone == "" {
-				break
-			}
+		for _, zone := range around(s.zones, s.place, sig.Device.Zone) {
 			s.below[zone] = append(s.below[zone], i)
-			zone = around[zone]
 		}
 	}
 	return s
+}
+
+// around is a zone with all those around it, the innermost first.
+func around(zones []Zone, place map[string]int, zone string) []string {
+	var list []string
+	for range zones { // no tree is deeper, and a loop ends
+		i, ok := place[zone]
+		if !ok {
+			break
+		}
+		list = append(list, zone)
+		zone = zones[i].In
+	}
+	return list
+}
+
+// placeOf is the index of a zone, -1 where there is none.
+func (s *site) placeOf(zone string) int {
+	if i, ok := s.place[zone]; ok {
+		return i
+	}
+	return -1
 }
 
 // members are the signals of the given kinds in a zone and below it, one group a device.
@@ -55,7 +72,7 @@ func (s *site) members(zone string, kinds []string) []group {
 		if !ok {
 			n = len(groups)
 			of[sig.Device.ID] = n
-			groups = append(groups, group{tests: s.siblings(i, []string{"test"})})
+			groups = append(groups, group{tests: s.siblings(i, []string{"test"}), place: s.placeOf(sig.Device.Zone)})
 		}
 		groups[n].members = append(groups[n].members, i)
 	}

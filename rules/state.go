@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"embergate/drivers"
@@ -24,11 +25,13 @@ type State struct {
 	queue     queue
 	stamp     uint64
 	drill     bool
+	tested    []bool // zones under test, by their index; empty: none
 	active    func(Class) int
 	eval      evaluation
 	reached   []*Instance // answer of Update, reused
 	dueAgain  []*Instance // answer of Due, reused
 	drillings []int       // instances that ask for drill()
+	zonal     []int       // instances of zones
 }
 
 // live is the latest of one signal.
@@ -62,6 +65,10 @@ type Result struct {
 	// that counts in the zone. It restores an alarm that is known, and raises no new one.
 	Retained bool
 
+	// Inner is the instance in a zone below that holds all the evidence and is True itself. When is then Unknown, so that
+	// one fire raises one alarm, in the innermost zone; it neither raises nor clears that of the zone around it.
+	Inner *Instance
+
 	// Err says why a condition cannot be evaluated although its readings are good, such as a division by zero. It is nil
 	// where a condition is Unknown for want of good readings.
 	Err error
@@ -81,6 +88,9 @@ func (s *Set) NewState() *State {
 	}
 	for i, in := range s.instances {
 		st.push(i, 0) // everything is looked at once
+		if in.own < 0 {
+			st.zonal = append(st.zonal, i)
+		}
 		if in.asks(opDrill) {
 			st.drillings = append(st.drillings, i)
 		}
@@ -189,6 +199,34 @@ func (st *State) SetDrill(on bool) {
 	for _, i := range st.drillings {
 		st.push(i, st.last)
 	}
+}
+
+// SetTested says which zones are under test, those below them included. What is found in them counts for rules of those
+// zones, and for no zone around them. All rules of zones are due at once.
+func (st *State) SetTested(zones []string) {
+	place := map[string]int{}
+	for i, z := range st.set.zones {
+		place[z.ID] = i
+	}
+	st.tested = nil
+	for i, z := range st.set.zones {
+		for _, out := range around(st.set.zones, place, z.ID) {
+			if slices.Contains(zones, out) {
+				if st.tested == nil {
+					st.tested = make([]bool, len(st.set.zones))
+				}
+				st.tested[i] = true
+			}
+		}
+	}
+	for _, i := range st.zonal {
+		st.push(i, st.last)
+	}
+}
+
+// tests tells whether a zone is under test.
+func (st *State) tests(place int) bool {
+	return place >= 0 && place < len(st.tested) && st.tested[place]
 }
 
 // SetActive gives any_alarm() the number of active alarms of a class.
