@@ -125,6 +125,12 @@ func (c Console) check(s conf.Section) {
 	}
 }
 
+// host is the name or address under which the console listens.
+func (c Console) host() string {
+	host, _, _ := net.SplitHostPort(c.Listen) // check has reported what is no address
+	return host
+}
+
 // checkURL reports an address that has none of the schemes, or no host.
 func checkURL(s conf.Section, raw string, schemes ...string) {
 	u, err := url.Parse(raw)

@@ -38,6 +38,8 @@ type Options struct {
 	Log       *slog.Logger
 	Listener  net.Listener // the console's; nil: it listens by itself, and tries again where the address is taken
 	Demo      bool         // the console says that this is a demo
+
+	Asked func(device string) bool // the devices that Read is going to be asked for; nil for a gateway that runs
 }
 
 // Gateway is one site's daemon, made but not yet running.
@@ -179,6 +181,7 @@ func (g *Gateway) readEndpoint(s conf.Section, protocols map[string]drivers.Prot
 		Profiles: models,
 		Log:      g.Log.With("endpoint", own.ID),
 		Monitor:  g.metrics.monitor(own.ID),
+		Asked:    g.Asked,
 	})
 	return &link{id: own.ID, protocol: name, url: settings[name].At("url").Value(), driver: driver, at: s}
 }
@@ -273,7 +276,7 @@ func (g *Gateway) openStore() (st *store.Store, away, err error) {
 // serve keeps the console listening: an address that is taken must not keep alarms from working.
 func (g *Gateway) serve(ctx context.Context, h *hub) {
 	handler := console.New(console.Options{
-		Lang: g.cfg.Site.Language, Source: h, Acts: h, Demo: g.Demo, Metrics: g.metrics.handler(), Log: g.Log,
+		Lang: g.cfg.Site.Language, Source: h, Acts: h, Demo: g.Demo, Host: g.cfg.Console.host(), Metrics: g.metrics.handler(), Log: g.Log,
 	})
 	listener := g.Listener
 	for ctx.Err() == nil {

@@ -160,7 +160,6 @@ func (h *hub) observe(now time.Time, batch []drivers.Reading) {
 	}
 	h.forward(batch)
 	h.judge(now, h.state.Update(now, batch))
-	h.page.moved = true
 }
 
 // forward gives each device's readings to every uplink, and counts them.
@@ -279,8 +278,10 @@ func (h *hub) save(now time.Time, fresh []alarm.Event, records []alarm.Record) {
 const unsavedAtMost = 10_000
 
 // active counts the alarms of a class whose condition holds, for the conditions that ask; "" is every class.
-func (h *hub) active(class rules.Class) (n int) {
-	for _, a := range h.board.Open() {
+func (h *hub) active(class rules.Class) int { return activeAlarms(h.board, class) }
+
+func activeAlarms(b *alarm.Board, class rules.Class) (n int) {
+	for _, a := range b.Open() {
 		if a.Active() && (class == "" || a.Class == class) {
 			n++
 		}

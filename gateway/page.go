@@ -24,7 +24,6 @@ type page struct {
 	mu     sync.Mutex
 	change chan struct{} // closed at the next change
 
-	moved   bool      // new readings since the latest snapshot
 	made    time.Time // when the latest was made
 	store   fact      // whether the journal takes events
 	console fact
@@ -71,13 +70,14 @@ func (p *page) wanted(now time.Time) bool {
 	return now.UnixNano()-p.asked.Load() < int64(watched)
 }
 
-// show makes a snapshot if somebody looks and there is something new, and wakes those who wait for it.
+// show makes a snapshot if somebody looks, and wakes those who wait for it. A quiet home has one every turn too: its age
+// is what the console trusts the hub by.
 func (h *hub) show(now time.Time, urgent bool) {
 	p := &h.page
-	if !p.wanted(now) || !urgent && (!p.moved || now.Sub(p.made) < pace) {
+	if !p.wanted(now) || !urgent && now.Sub(p.made) < pace {
 		return
 	}
-	p.moved, p.made = false, now
+	p.made = now
 	p.latest.Store(h.snapshot(now))
 	p.mu.Lock()
 	close(p.change)
