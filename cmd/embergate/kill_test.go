@@ -1,0 +1,373 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"embergate/drivers/i18n"
+	"embergate/drivers/sim"
+	"embergate/gateway/alarm"
+	"embergate/gateway/store"
+)
+
+// TestNothingIsLostOverKills kills daemons with SIGKILL at random moments while they read a simulated home over real
+// sockets, and a tally whose readings are numbered, while the platform is down half of the time. Afterwards it counts at
+// the platform: every reading that was committed is there and the same, no number is missing below the highest, no event
+// of the journal is missing, what came twice came with the same identity; and every alarm was told.
+//
+// EMBERGATE_KILLS=1000 go test -run Kills -timeout 1h ./cmd/embergate repeats it longer.
+//
+// Rows SF01, SF05, SF10, RE06, AL11 of the list of features.
+func TestNothingIsLostOverKills(t *testing.T) {
+	const homes = 4
+	kills := 52
+	if text := os.Getenv("EMBERGATE_KILLS"); text != "" {
+		var err error
+		if kills, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("EMBERGATE_KILLS: %v", err)
+		}
+	} else if testing.Short() {
+		kills = homes
+	}
+	var all sync.WaitGroup
+	for home := range homes { // at the same time whatever -parallel says, since they mostly wait
+		all.Go(func() {
+			t.Run(fmt.Sprint("home ", home+1), func(t *testing.T) { killHome(t, (kills+homes-1)/homes) })
+		})
+	}
+	all.Wait()
+}
+
+func killHome(t *testing.T, kills int) {
+	p := newReceiver(t)
+	a := newAccount(t)
+	config := talliedHome(t, a.dir, p.URL, p.URL)
+	stopToggling := toggle(p)
+	for number := 1; number <= kills; number++ {
+		d := startLife(t, config, number)
+		d.killAt(number)
+		a.take(number, d)
+	}
+	stopToggling()
+	a.settle(p, config)
+}
+
+// talliedHome writes the configuration of a simulated home that runs until the test ends, with a tally as one more
+// endpoint, and answers its file.
+func talliedHome(t *testing.T, dir, platform, phone string) string {
+	t.Helper()
+	home, err := sim.Start(sim.Options{Meters: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- home.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done; home.Close() })
+	text := string(home.Config(i18n.English, dir, "127.0.0.1:0"))
+	ownPlatform, _ := home.Platform()
+	ownPhone, _ := home.Phone()
+	tallies := "\nendpoints:\n  - id: tally\n    tally: {every: 20ms}\n    devices:\n"
+	for i := range 8 {
+		more := ""
+		if i == 0 {
+			more = ", {id: smoke, kind: smoke}"
+		}
+		tallies += fmt.Sprintf("      - {id: tally-%d, every: 1m, signals: [{id: n, kind: number}, {id: life, kind: status_word}%s]}\n", i+1, more)
+	}
+	for old, replacement := range map[string]string{
+		ownPlatform:    platform,
+		ownPhone:       phone + "/hook",
+		"\nendpoints:": tallies,
+	} {
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("the configuration of the simulated home has %q %d times", old, strings.Count(text, old))
+		}
+		text = strings.Replace(text, old, replacement, 1)
+	}
+	file := filepath.Join(t.TempDir(), "home.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// toggle takes the platform down and up again, each for 300 to 900 ms, until stopped; then it is up.
+func toggle(p *receiver) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		defer p.down.Store(up)
+		for down := false; ; down = !down {
+			p.down.Store(up)
+			if down {
+				p.down.Store(1 + rand.Int32N(ways-1))
+			}
+			select {
+			case <-time.After(300*time.Millisecond + rand.N(600*time.Millisecond)):
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// life is one run of the daemon in a process of its own.
+type life struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	errors lockedBuffer
+	ready  chan struct{} // closed when its driver runs
+	ended  chan struct{} // closed when its output has ended
+	raised atomic.Int64  // alarms that it reported as committed
+}
+
+func startLife(t *testing.T, config string, number int) *life {
+	t.Helper()
+	d := &life{t: t, cmd: exec.Command(os.Args[0], "run", "-c", config), ready: make(chan struct{}), ended: make(chan struct{})}
+	d.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", daemonLife, number))
+	d.cmd.Stderr = &d.errors
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := d.cmd.StdoutPipe()
+	if err == nil {
+		err = d.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.cmd.Process.Kill() })
+	go d.listen(out)
+	return d
+}
+
+func (d *life) listen(out io.Reader) {
+	defer close(d.ended)
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == "ready" {
+			close(d.ready)
+		}
+		var n int64
+		if _, err := fmt.Sscanf(lines.Text(), "raised %d", &n); err == nil {
+			d.raised.Store(n)
+		}
+	}
+}
+
+// killAt kills the process at a random moment: mostly within 2.5 s after its driver began to run, so that some batches are
+// on disk and some on their way, sometimes while it starts.
+func (d *life) killAt(number int) {
+	d.t.Helper()
+	if number%8 == 0 {
+		time.Sleep(rand.N(300 * time.Millisecond))
+	} else {
+		d.isReady()
+		time.Sleep(rand.N(2500 * time.Millisecond))
+	}
+	d.cmd.Process.Kill()
+	<-d.ended
+	if err := d.cmd.Wait(); err == nil || d.cmd.ProcessState.ExitCode() != -1 {
+		d.t.Fatalf("life %d ended before it was killed: %v\n%s", number, err, d.complaint())
+	}
+}
+
+func (d *life) isReady() {
+	d.t.Helper()
+	select {
+	case <-d.ready:
+	case <-d.ended:
+		d.t.Fatalf("the daemon did not start:\n%s", d.complaint())
+	case <-time.After(30 * time.Second):
+		d.t.Fatalf("the daemon did not start within 30 s:\n%s", d.complaint())
+	}
+}
+
+// stop ends the daemon as systemd does.
+func (d *life) stop() error {
+	d.cmd.Process.Signal(syscall.SIGTERM)
+	<-d.ended
+	return d.cmd.Wait()
+}
+
+func (d *life) complaint() string {
+	text := d.errors.String()
+	return text[max(0, len(text)-4000):]
+}
+
+// account is what was seen on the disk of the daemons: what is there is committed, and has to arrive.
+type account struct {
+	t      *testing.T
+	dir    string
+	points map[string]string // that were in the queue after some life
+	events []alarm.Event     // the journal
+}
+
+func newAccount(t *testing.T) *account {
+	return &account{t: t, dir: filepath.Join(t.TempDir(), "data"), points: map[string]string{}}
+}
+
+// take reads what a life left on disk: nothing is damaged, what was in the journal is still there, and every alarm that
+// the life reported is too.
+func (a *account) take(life int, d *life) {
+	a.t.Helper()
+	st, err := store.Open(a.dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		a.t.Fatalf("after life %d: %v", life, err)
+	}
+	defer st.Close()
+	if damage := st.Damage(); len(damage) > 0 {
+		a.t.Fatalf("after life %d: %v", life, damage)
+	}
+	ctx := a.t.Context()
+	if _, err := st.VerifyJournal(ctx); err != nil {
+		a.t.Fatalf("after life %d: %v", life, err)
+	}
+	events, err := st.Events(ctx, 0, 0)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for i, e := range a.events {
+		if i >= len(events) || events[i].ID != e.ID {
+			a.t.Fatalf("after life %d: event %d, %s, is no longer in the journal", life, e.Seq, e.ID)
+		}
+	}
+	raised := int64(0)
+	for _, e := range events[len(a.events):] {
+		if e.Alarm != nil && e.Alarm.Signal == "tally-1.smoke" && (e.Type == alarm.EventRaised || e.Type == alarm.EventCounted) {
+			raised++
+		}
+	}
+	if reported := d.raised.Load(); raised < reported {
+		a.t.Errorf("life %d reported %d alarms as committed, the journal has %d", life, reported, raised)
+	}
+	a.events = events
+	batches, err := st.Queue("platform", store.QueueLimit{}).Oldest(ctx, 1_000_000)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for _, b := range batches {
+		lines, err := gunzip(b.Body)
+		if err != nil {
+			a.t.Fatalf("after life %d: batch %d: %v", life, b.ID, err)
+		}
+		points, err := pointsOf(lines)
+		if err != nil {
+			a.t.Fatalf("after life %d: batch %d: %v", life, b.ID, err)
+		}
+		for id, fields := range points {
+			a.points[id] = fields
+		}
+	}
+}
+
+// settle lets one more life send what is left, and counts at the platform and the phone.
+func (a *account) settle(p *receiver, config string) {
+	a.t.Helper()
+	last := startLife(a.t, config, 0)
+	last.isReady()
+	owed := a.events
+	eventually(a.t, "everything committed has arrived", func() error {
+		have := p.copy()
+		if missing := a.missing(have); len(missing) > 0 {
+			return fmt.Errorf("%d of %d points are not at the platform, such as %s", len(missing), len(a.points), missing[0])
+		}
+		for what, n := range surplus(have, owed) {
+			if n < 0 {
+				return fmt.Errorf("the platform lacks %d events %s", -n, what)
+			}
+		}
+		return p.told(owed)
+	})
+	if err := last.stop(); err != nil {
+		a.t.Errorf("the last life ended with %v\n%s", err, last.complaint())
+	}
+	a.take(0, last)
+	have := p.copy()
+	for what, n := range surplus(have, a.events) {
+		if n > 0 {
+			a.t.Errorf("the platform has %d points more of %s than the journal", n, what)
+		}
+	}
+	if len(p.differs) > 0 {
+		a.t.Errorf("points came twice with different fields:\n%s", strings.Join(p.differs, "\n"))
+	}
+	a.noGaps(have)
+	a.t.Logf("%d points at the platform, %d of them seen on disk after a kill, %d came again; %d events; %d messages, %d more than once",
+		len(have), len(a.points), p.again, len(a.events), len(p.messages), p.repeated())
+}
+
+func (a *account) missing(have map[string]string) (list []string) {
+	for id, fields := range a.points {
+		if have[id] != fields {
+			list = append(list, id+" "+fields)
+		}
+	}
+	return list
+}
+
+// noGaps asserts that of each life and device the numbers from 1 to the highest are there.
+func (a *account) noGaps(have map[string]string) {
+	a.t.Helper()
+	type run struct {
+		device string
+		life   int
+	}
+	numbers, highest := map[run]map[int]bool{}, map[run]int{}
+	for id, fields := range have {
+		if !strings.HasPrefix(id, "device,device=tally-") {
+			continue
+		}
+		r := run{device: strings.SplitN(id, ",", 3)[1]}
+		var n, rest float64
+		if _, err := fmt.Sscanf(fields, "n=%g,life=%di", &n, &r.life); err != nil {
+			a.t.Fatalf("%s %s: %v %g", id, fields, err, rest)
+		}
+		if numbers[r] == nil {
+			numbers[r] = map[int]bool{}
+		}
+		numbers[r][int(n)] = true
+		highest[r] = max(highest[r], int(n))
+	}
+	if len(numbers) < 2 {
+		a.t.Errorf("no tally arrived: %d runs", len(numbers))
+	}
+	for r, seen := range numbers {
+		if len(seen) != highest[r] {
+			a.t.Errorf("%s, life %d: %d numbers arrived, the highest is %d", r.device, r.life, len(seen), highest[r])
+		}
+	}
+}
+
+// surplus compares the points of alarms with the events of a journal: by what happened to which alarm, how many more
+// points there are than events.
+func surplus(have map[string]string, events []alarm.Event) map[string]int {
+	count := map[string]int{}
+	for id, fields := range have {
+		if strings.HasPrefix(id, "alarm,") {
+			event, rest, _ := strings.Cut(strings.TrimPrefix(fields, `event="`), `"`)
+			_, rest, _ = strings.Cut(rest, `id="`)
+			of, _, _ := strings.Cut(rest, `"`)
+			count[event+" of "+of]++
+		}
+	}
+	for _, e := range events {
+		if e.Alarm != nil {
+			count[e.Type+" of "+e.Alarm.ID]--
+		}
+	}
+	return count
+}
