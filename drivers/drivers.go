@@ -93,6 +93,10 @@ type Endpoint struct {
 	Profiles Profiles
 	Log      *slog.Logger
 	Monitor  Monitor
+
+	// Asked is set where a person waits for values, perhaps beside the daemon: only the devices for which it is true are read, at
+	// once, and what the daemon keeps elsewhere (its session at a broker) is left alone. nil: all devices, in their periods.
+	Asked func(device string) bool
 }
 
 // Monitor is told what a driver sees besides readings; all methods return at once.
@@ -105,6 +109,12 @@ type Monitor interface {
 	Busy(ratio float64)
 	// Malformed: a frame or payload gave no reading; device may be "" where none could be told.
 	Malformed(device string, reason Reason, detail string)
+	// Unclaimed: a device that nobody configured publishes at the topic; profile is the model that would fit, "" where none
+	// does. It is told once, and again when another model fits better.
+	Unclaimed(topic, profile string)
+	// Expiring: a certificate of the endpoint, ours or the other side's, ends at a time less than 30 days away; told at
+	// every connect. The zero time: it was renewed.
+	Expiring(certificate string, until time.Time)
 }
 
 // LinkUp is the batch that says that an endpoint is connected.
@@ -122,8 +132,10 @@ const (
 // Discard is a Monitor that nobody looks at.
 type Discard struct{}
 
-// Polled, Overrun, Busy and Malformed do nothing.
+// Polled, Overrun, Busy, Malformed, Unclaimed and Expiring do nothing.
 func (Discard) Polled(time.Duration)             {}
 func (Discard) Overrun(string)                   {}
 func (Discard) Busy(float64)                     {}
 func (Discard) Malformed(string, Reason, string) {}
+func (Discard) Unclaimed(string, string)         {}
+func (Discard) Expiring(string, time.Time)       {}

@@ -19,16 +19,17 @@ var (
 
 // Faults of the gateway itself go the way of every alarm: one open fault for each rule and subject.
 var (
-	ruleFailed    = ownRule("gateway-rule", i18n.T("rule cannot be evaluated"))
-	driverFailed  = ownRule("gateway-driver", i18n.T("driver failed and was restarted"))
-	outputFailed  = ownRule("gateway-output", i18n.T("output did not do as told"))
-	channelFailed = ownRule("gateway-channel", i18n.T("channel does not deliver"))
-	uplinkLate    = ownRule("gateway-uplink", i18n.T("platform is behind"))
-	stateDamaged  = ownRule("gateway-store", i18n.T("state on disk was damaged"))
-	stateAway     = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
+	ruleFailed      = ownRule("gateway-rule", i18n.T("rule cannot be evaluated"))
+	driverFailed    = ownRule("gateway-driver", i18n.T("driver failed and was restarted"))
+	outputFailed    = ownRule("gateway-output", i18n.T("output did not do as told"))
+	channelFailed   = ownRule("gateway-channel", i18n.T("channel does not deliver"))
+	uplinkLate      = ownRule("gateway-uplink", i18n.T("platform is behind"))
+	stateDamaged    = ownRule("gateway-store", i18n.T("state on disk was damaged"))
+	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
+	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key, nil where the key is of another.
 func ownRuleOf(key string) *rules.Rule {
@@ -85,6 +86,10 @@ func (h *hub) supervision(now time.Time) {
 	}
 	for _, c := range h.g.channels.Status() {
 		h.fault(now, channelFailed, c.ID, !c.Working, errors.New(c.LastError))
+	}
+	for _, l := range h.g.links {
+		ends := h.g.metrics.notices.certificates(l.id, h.g.location)
+		h.fault(now, certificateEnds, l.id, ends != nil, ends)
 	}
 	for i, damage := range h.store.DamageTexts() {
 		h.fault(now, stateDamaged, fmt.Sprintf("store-%d", i+1), true, errors.New(h.g.cfg.Site.Language.Say(damage.Format, damage.Args...)))

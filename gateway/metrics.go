@@ -35,6 +35,8 @@ type metrics struct {
 	batches     *prometheus.CounterVec
 	clock       prometheus.Gauge
 
+	notices notices
+
 	alarms  map[[2]string]int // open ones by class and level, at the last scan
 	counted map[string]int64  // by advance
 }
@@ -154,7 +156,7 @@ func (m *metrics) notified(channel, outcome string, latency time.Duration) {
 func (m *metrics) monitor(endpoint string) drivers.Monitor {
 	return &monitor{
 		polls: m.polls.WithLabelValues(endpoint), overruns: m.overruns.WithLabelValues(endpoint),
-		busy: m.busy.WithLabelValues(endpoint), errors: m.errors,
+		busy: m.busy.WithLabelValues(endpoint), errors: m.errors, endpoint: endpoint, notices: &m.notices,
 	}
 }
 
@@ -163,6 +165,8 @@ type monitor struct {
 	overruns prometheus.Counter
 	busy     prometheus.Gauge
 	errors   *prometheus.CounterVec
+	endpoint string
+	notices  *notices
 }
 
 func (m *monitor) Polled(took time.Duration) { m.polls.Observe(took.Seconds()) }
@@ -170,4 +174,8 @@ func (m *monitor) Overrun(string)            { m.overruns.Inc() }
 func (m *monitor) Busy(ratio float64)        { m.busy.Set(ratio) }
 func (m *monitor) Malformed(device string, reason drivers.Reason, _ string) {
 	m.errors.WithLabelValues(device, string(reason)).Inc()
+}
+func (m *monitor) Unclaimed(topic, profile string) { m.notices.unclaimedAt(m.endpoint, topic, profile) }
+func (m *monitor) Expiring(certificate string, until time.Time) {
+	m.notices.expiringAt(m.endpoint, certificate, until)
 }

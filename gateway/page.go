@@ -171,6 +171,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		ls := h.live.links[l.id]
 		s.Endpoints = append(s.Endpoints, console.Endpoint{
 			ID: l.id, Protocol: l.protocol, URL: maskURL(l.url), Up: ls.up(), Since: ls.signal.since, Error: firstLine(ls.lastErr),
+			Unclaimed: h.g.metrics.notices.unclaimedOf(l.id),
 		})
 	}
 	for _, d := range h.live.devices {

@@ -232,6 +232,7 @@ func (r *running) last(signal string) drivers.Reading {
 
 // monitor counts what a driver tells.
 type monitor struct {
+	drivers.Discard
 	mu        sync.Mutex // guards the rest
 	polls     []time.Duration
 	overruns  map[string]int

@@ -72,8 +72,8 @@ func (h home) well() *Snapshot {
 			{"f2-201", n("201室", "room 201"), n("二层 / 201室", "2nd floor / room 201"), "f2"},
 		},
 		Endpoints: []Endpoint{
-			{"bus-1", "modbus", "rtu:///dev/serial/by-id/usb-FTDI_FT232R-if00-port0", true, h.before(26 * time.Hour), ""},
-			{"zigbee", "mqtt", "mqtt://127.0.0.1:1883", true, h.before(26 * time.Hour), ""},
+			{"bus-1", "modbus", "rtu:///dev/serial/by-id/usb-FTDI_FT232R-if00-port0", true, h.before(26 * time.Hour), "", nil},
+			{"zigbee", "mqtt", "mqtt://127.0.0.1:1883", true, h.before(26 * time.Hour), "", nil},
 		},
 		Devices: []Device{
 			online("main-meter", "总配电箱", "Main distribution board", "f1", "bus-1",

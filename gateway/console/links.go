@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"strings"
 
 	"embergate/drivers/i18n"
 )
@@ -13,6 +14,9 @@ func (v *view) links(s *Snapshot, l i18n.Lang) {
 		listed = append(listed, "endpoint "+e.ID)
 		link := linkView{ID: e.ID, Kind: e.Protocol, Where: e.URL, Since: at(e.Since, s.Time, l)}
 		link.working(e.Up, l.Say("connected"), l.Say("not connected"), e.Error)
+		if n := len(e.Unclaimed); n > 0 {
+			link.Queue = l.Say("%d devices that nobody configured: %s", n, unclaimed(e.Unclaimed))
+		}
 		v.Endpoints = append(v.Endpoints, link)
 	}
 	for _, u := range s.Uplinks {
@@ -55,4 +59,20 @@ func (v *linkView) working(works bool, yes, no, why string) {
 	if !works {
 		v.Look, v.Word, v.Error = "bad", no, why
 	}
+}
+
+// unclaimed names the first of the devices that nobody configured, each with the model that would fit.
+func unclaimed(all []Unclaimed) string {
+	var names []string
+	for _, u := range all[:min(len(all), 10)] {
+		name := u.Topic
+		if u.Profile != "" {
+			name += " (" + u.Profile + ")"
+		}
+		names = append(names, name)
+	}
+	if len(all) > len(names) {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
 }

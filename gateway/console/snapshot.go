@@ -53,6 +53,14 @@ type Endpoint struct {
 	Up       bool      `json:"up"`
 	Since    time.Time `json:"since,omitzero"`
 	Error    string    `json:"error,omitempty"` // in English, for the installer
+
+	Unclaimed []Unclaimed `json:"unclaimed,omitempty"` // devices that nobody configured
+}
+
+// Unclaimed is a device that publishes under a watched topic and that nobody configured.
+type Unclaimed struct {
+	Topic   string `json:"topic"`
+	Profile string `json:"profile,omitempty"` // the device model that would fit
 }
 
 // Device is an instrument with what it says.
