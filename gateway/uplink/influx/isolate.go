@@ -13,6 +13,7 @@ const isolations = 64
 // isolate deals with a piece that the server will not take as it is: it is cut until the bad lines are alone, and these
 // become dead letters with the server's words. Every call makes the piece smaller, so it ends.
 func (s *sender) isolate(ctx context.Context, l *lane, r *refusal) {
+	l.backoff = 0 // the server works: it has read the lines
 	if l == &s.live && l.parcel.key != 0 {
 		s.lastLive = max(s.lastLive, l.parcel.key)
 		p := l.parcel
@@ -29,7 +30,9 @@ func (s *sender) isolate(ctx context.Context, l *lane, r *refusal) {
 	}
 	lines, err := expand(p.next())
 	if err != nil {
-		s.giveUp(ctx, l, [][]byte{p.next()}, err.Error())
+		if s.deadLetter(ctx, l, p.next(), 1, err.Error()) {
+			s.popped(ctx, l)
+		}
 		return
 	}
 	split := bytes.SplitAfter(lines, []byte("\n"))
@@ -62,7 +65,7 @@ func named(r *refusal, n int) bool {
 
 func (s *sender) giveUpNamed(ctx context.Context, l *lane, split [][]byte, r *refusal) {
 	for _, bad := range r.lines {
-		if !s.deadLetter(ctx, l, split[bad.number-1], bad.words) {
+		if !s.deadLetter(ctx, l, split[bad.number-1], 1, bad.words) {
 			return
 		}
 	}
@@ -70,13 +73,13 @@ func (s *sender) giveUpNamed(ctx context.Context, l *lane, split [][]byte, r *re
 }
 
 func (s *sender) giveUp(ctx context.Context, l *lane, lines [][]byte, reason string) {
-	if s.deadLetter(ctx, l, bytes.Join(lines, nil), reason) {
+	if s.deadLetter(ctx, l, bytes.Join(lines, nil), len(lines), reason) {
 		s.popped(ctx, l)
 	}
 }
 
 // deadLetter keeps lines that the server refused. Where the store fails, the piece stays and is tried again later.
-func (s *sender) deadLetter(ctx context.Context, l *lane, lines []byte, reason string) bool {
+func (s *sender) deadLetter(ctx context.Context, l *lane, lines []byte, n int, reason string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
 	defer cancel()
 	err := s.q.DeadLetter(ctx, lines, reason, time.Now())
@@ -84,7 +87,6 @@ func (s *sender) deadLetter(ctx context.Context, l *lane, lines []byte, reason s
 	if err != nil {
 		return false
 	}
-	n := max(1, bytes.Count(lines, []byte("\n")))
 	l.parcel.refused += n
 	l.parcel.words = reason
 	s.u.rejected(n)

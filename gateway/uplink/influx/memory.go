@@ -205,7 +205,11 @@ func (u *Uplink) save(ctx context.Context, q Queue, c *compressor, full bool) bo
 		}
 		u.memory.reuse(g.lines)
 	}
-	for b := u.memory.oldest(); b != nil; b = u.memory.oldest() {
+	b := u.memory.oldest()
+	if b == nil {
+		return full
+	}
+	for ; b != nil; b = u.memory.oldest() {
 		if err := q.Append(ctx, *b); err != nil {
 			if !full {
 				u.o.Log.Error("queue cannot be written, batches stay in memory", "err", err)

@@ -19,6 +19,7 @@ const (
 	eventsLoad  = 500         // events in one parcel
 	stumbles    = 5           // 5xx answers to one batch of the backlog, while others pass, until it is set aside
 	mostAside   = 16
+	mostSent    = 100 // parcels that were sent and could not be taken out of the store
 )
 
 // lane is one stream of parcels. It waits by itself after a failure, by the clock and not by what arrives.
@@ -62,6 +63,8 @@ type sender struct {
 	c *compressor
 
 	events, live, backlog lane
+	sent                  []*parcel // to be settled, in order
+	settling              lane      // waits where the store fails at that
 	quiet                 time.Time // nothing is sent before: the server said so
 	newEvents, newBatch   bool      // there may be something that was not seen yet
 
@@ -106,10 +109,16 @@ func (s *sender) run(ctx context.Context) {
 // step sends one piece of the first lane that has one and need not wait, and tells how long there is nothing to do.
 func (s *sender) step(ctx context.Context) time.Duration {
 	now := time.Now()
+	if len(s.sent) > 0 && s.settling.ready(now) {
+		s.settleSent(ctx)
+	}
 	if now.Before(s.quiet) {
 		return s.quiet.Sub(now)
 	}
 	idle := longestWait
+	if len(s.sent) > 0 {
+		idle = diskWait
+	}
 	for _, l := range []*lane{&s.events, &s.live, &s.backlog} {
 		if !l.ready(now) {
 			idle = min(idle, l.until.Sub(now))
@@ -197,22 +206,46 @@ func (s *sender) advance(ctx context.Context, l *lane) {
 	}
 }
 
-// settle ends a parcel. Where the store fails, it is tried again, and nothing is sent twice for it.
+// settle ends a parcel.
 func (s *sender) settle(ctx context.Context, l *lane) {
 	p := l.parcel
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites) // what was sent is noted, also at the end
-	defer cancel()
-	err := p.settle(ctx)
-	s.disk(ctx, l, err)
-	if err != nil {
-		return
-	}
+	l.parcel = nil
+	s.lastLive = max(s.lastLive, p.key)
 	if p.refused > 0 && (p.words != s.told || time.Since(s.toldAt) > 10*longestWait) {
 		s.u.o.Log.Warn("lines refused, kept as dead letters", "lines", p.refused, "reason", p.words)
 		s.told, s.toldAt = p.words, time.Now()
 	}
 	delete(s.doubts, p.key)
-	l.parcel = nil
+	if p.key == 0 {
+		p.settle(ctx) // from memory to nowhere: it cannot fail, and waits for nothing
+		return
+	}
+	s.sent = append(s.sent, p)
+	s.settleSent(ctx)
+}
+
+// settleSent tells the store what was sent. Where the store fails it is tried again, and nothing is sent twice for it.
+func (s *sender) settleSent(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites) // also at the end
+	defer cancel()
+	for len(s.sent) > 0 {
+		err := s.sent[0].settle(ctx)
+		s.disk(ctx, &s.settling, err)
+		if err != nil {
+			return
+		}
+		s.sent = s.sent[1:]
+	}
+}
+
+// unsent is the first batch that was neither sent nor set aside.
+func (s *sender) unsent(batches []store.Batch) (store.Batch, bool) {
+	for _, b := range batches {
+		if !slices.Contains(s.aside, b.ID) && !slices.ContainsFunc(s.sent, func(p *parcel) bool { return p.key == b.ID }) {
+			return b, true
+		}
+	}
+	return store.Batch{}, false
 }
 
 // retry makes a lane wait after a failure that may pass. Where the server chokes on one batch only, that one is set
@@ -287,12 +320,9 @@ func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 		lines = appendEvent(lines, s.u.o.Site, s.u.o.Region, e)
 	}
 	last := events[len(events)-1].Seq
+	s.cursor = last
 	p := &parcel{key: -last, settle: func(ctx context.Context) error {
-		if err := s.j.Set(ctx, s.cursorKey(), strconv.FormatInt(last, 10)); err != nil {
-			return err
-		}
-		s.cursor = last
-		return nil
+		return s.j.Set(ctx, s.cursorKey(), strconv.FormatInt(last, 10))
 	}}
 	if len(lines) > 0 {
 		p.pieces = [][]byte{s.c.compress(lines)}
@@ -347,12 +377,15 @@ func (s *sender) loadLive(ctx context.Context) (*parcel, error) {
 
 // loadBacklog reads the oldest batch that was not set aside.
 func (s *sender) loadBacklog(ctx context.Context) (*parcel, error) {
-	batches, err := s.q.Oldest(ctx, len(s.aside)+1)
+	if len(s.sent) >= mostSent {
+		return nil, nil
+	}
+	batches, err := s.q.Oldest(ctx, len(s.aside)+len(s.sent)+1)
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(batches, func(b store.Batch) bool { return !slices.Contains(s.aside, b.ID) }); i >= 0 && len(s.aside) < mostAside {
-		return s.queuedParcel(batches[i]), nil
+	if b, ok := s.unsent(batches); ok && len(s.aside) < mostAside {
+		return s.queuedParcel(b), nil
 	}
 	if len(s.aside) > 0 {
 		s.aside = nil
@@ -371,10 +404,6 @@ func (s *sender) heldParcel(b *store.Batch) *parcel {
 
 func (s *sender) queuedParcel(b store.Batch) *parcel {
 	return &parcel{key: b.ID, pieces: [][]byte{b.Body}, settle: func(ctx context.Context) error {
-		if err := s.q.Remove(ctx, b.ID); err != nil {
-			return err
-		}
-		s.lastLive = max(s.lastLive, b.ID)
-		return nil
+		return s.q.Remove(ctx, b.ID)
 	}}
 }

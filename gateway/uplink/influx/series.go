@@ -173,8 +173,8 @@ func CheckFields(devices []drivers.Device) {
 				continue
 			}
 			if number[key] != isNumber {
-				d.Section.Problem("the signal %s is a number at one device and a state or code at another, %s: "+
-					"the platform keeps one type for a name; rename one", s.ID, other.ID)
+				d.Section.Problem("the signal %s is a number at one device and a state or code at another, %s: the platform keeps one type for a name; rename one",
+					s.ID, other.ID)
 			}
 		}
 	}
