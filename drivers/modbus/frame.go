@@ -86,7 +86,7 @@ func checkPDU(request, reply []byte) error {
 	if reply[0] != request[0] && reply[0] != request[0]|0x80 {
 		return framef(drivers.Decode, "function %d answered instead of %d", reply[0], request[0])
 	}
-	want := pduSize(request, reply[0])
+	want := replySize(request, reply)
 	if len(reply) != want {
 		return framef(drivers.Decode, "%d bytes answered instead of %d", len(reply), want)
 	}
@@ -96,15 +96,56 @@ func checkPDU(request, reply []byte) error {
 	return nil
 }
 
-// pduSize is the length of the reply PDU with the given function code to a request PDU.
-func pduSize(request []byte, function byte) int {
-	if function&0x80 != 0 {
+// The functions by which a unit says what it is. Source: MODBUS Application Protocol V1.1b3, 6.13 and 6.21.
+const (
+	reportServerID       = 17
+	encapsulated         = 43
+	deviceIdentification = 14 // the MEI type behind encapsulated
+)
+
+// replySize is the length of the reply PDU that begins with head to a request PDU; where the reply itself tells its length and
+// head is too short for that, more than head has.
+func replySize(request, head []byte) int {
+	if len(head) > 0 && head[0]&0x80 != 0 {
 		return 2
 	}
 	if count, has := byteCount(request); has {
 		return 2 + int(count)
 	}
+	switch request[0] {
+	case reportServerID: // function code | byte count | as many bytes
+		if len(head) < 2 {
+			return 2
+		}
+		return 2 + int(head[1])
+	case encapsulated:
+		return identificationSize(head)
+	}
 	return 5 // a write is confirmed by address and value or quantity
+}
+
+// mostReply is the longest that the reply PDU to a request PDU can be.
+func mostReply(request []byte) int {
+	if request[0] >= reportServerID {
+		return mostPDU
+	}
+	return replySize(request, nil)
+}
+
+// identificationSize is replySize of a reply to 43/14: function code | MEI type | code | conformity | more follows | next object |
+// number of objects, and each object's id, length and bytes.
+func identificationSize(head []byte) int {
+	size := 7
+	if len(head) < size {
+		return size
+	}
+	for range head[6] {
+		if len(head) < size+2 {
+			return size + 2
+		}
+		size += 2 + int(head[size+1])
+	}
+	return size
 }
 
 // byteCount is the byte count of the reply to a read request; false for a write, whose reply has none.
@@ -156,7 +197,7 @@ func silentRTU(received, request []byte) error {
 // afterEcho is what came behind the request itself, which a half-duplex adapter may hear. The reply to a write looks the
 // same as its echo and is left alone: a write is read back.
 func afterEcho(received, request []byte) []byte {
-	if _, isRead := byteCount(request[1:]); isRead && bytes.HasPrefix(received, request) {
+	if _, isRead := byteCount(request[1:]); (isRead || request[1] >= reportServerID) && bytes.HasPrefix(received, request) {
 		return received[len(request):]
 	}
 	return received
@@ -177,7 +218,7 @@ func rtuSize(head, request []byte) (size int, fits bool) {
 	if count, has := byteCount(request[1:]); has && len(head) > 2 && head[2] != count {
 		return 0, false
 	}
-	return 1 + pduSize(request[1:], head[1]) + 2, true
+	return 1 + replySize(request[1:], head[1:]) + 2, true
 }
 
 // wrongRTU says what came instead of the reply.

@@ -97,7 +97,7 @@ func (l *link) serve(r *request) {
 		a.err = err
 	} else {
 		l.current, l.another = r, false
-		a.data, a.err = r.do(modbus.NewClient2(l.packager(r.unit), l))
+		a.data, a.err = l.do(r)
 	}
 	a.ended = time.Now()
 	if r.rest > 0 {
@@ -109,6 +109,30 @@ func (l *link) serve(r *request) {
 	if l.dead == nil { // else the end of the session is the answer, to all who wait
 		r.answer <- a
 	}
+}
+
+// do carries a request out through goburrow's client, or where that has no function for it, as the PDU that the request gives.
+func (l *link) do(r *request) ([]byte, error) {
+	packager := l.packager(r.unit)
+	if r.pdu == nil {
+		return r.do(modbus.NewClient2(packager, l))
+	}
+	adu, err := packager.Encode(r.pdu)
+	if err != nil {
+		return nil, err
+	}
+	answered, err := l.Send(adu)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := packager.Decode(answered)
+	if err != nil {
+		return nil, err
+	}
+	if reply.FunctionCode&0x80 != 0 && len(reply.Data) > 0 {
+		return nil, &modbus.ModbusError{FunctionCode: reply.FunctionCode, ExceptionCode: reply.Data[0]}
+	}
+	return reply.Data, nil
 }
 
 // packager is goburrow's for the framing; the transport that it carries is never opened.
@@ -300,7 +324,7 @@ func (l *link) receiveRTU(request []byte, deadline time.Time) ([]byte, error) {
 		l.port.SetReadDeadline(until)
 		n, err := l.port.Read(l.buffer[len(received):])
 		if n > 0 && len(received) == 0 && l.at.framing == rtu {
-			deadline = deadline.Add(l.characters(pduSize(request[1:], request[1]) + 3))
+			deadline = deadline.Add(l.characters(mostReply(request[1:]) + 3))
 		}
 		received = l.buffer[:len(received)+n]
 		if n > 0 {

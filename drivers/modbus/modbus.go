@@ -132,6 +132,9 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	var pollers sync.WaitGroup
 	start := time.Now()
 	for i, dev := range d.devices {
+		if d.Asked != nil && !d.Asked(dev.ID) {
+			continue
+		}
 		p := newPoller(d, dev, s, start.Add(d.stagger(i)))
 		pollers.Go(func() {
 			defer func() {
@@ -157,8 +160,11 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 // mostSpread is the longest that a device waits for its first poll, however long its period.
 const mostSpread = 10 * time.Second
 
-// stagger is when the i-th device is first polled: the devices of a wire are spread over their periods.
+// stagger is when the i-th device is first polled: the devices of a wire are spread over their periods, unless somebody waits.
 func (d *driver) stagger(i int) time.Duration {
+	if d.Asked != nil {
+		return 0
+	}
 	all := len(d.wire.users)
 	return min(d.devices[i].Every, mostSpread) * time.Duration(d.shift+i) / time.Duration(all)
 }

@@ -19,10 +19,16 @@ func bauds() map[int]uint32 {
 	}
 }
 
+// ErrHeld tells that another program has the serial line, mostly the daemon.
+var ErrHeld = errors.New("held by another program")
+
 // openSerial opens a serial line for this process alone, raw and with nothing left in its buffers. The file is
 // non-blocking, so reads and writes have deadlines; a read ends with EIO or EOF when the adapter is unplugged.
 func openSerial(_ context.Context, path string, l line) (port, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.EBUSY) {
+		err = ErrHeld // TIOCEXCL of another
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -33,7 +39,14 @@ func openSerial(_ context.Context, path string, l line) (port, error) {
 }
 
 func setRaw(fd int, l line) error {
-	if err := unix.IoctlSetInt(fd, unix.TIOCEXCL, 0); err != nil {
+	err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // TIOCEXCL does not keep the superuser out
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrHeld
+	}
+	if err == nil {
+		err = unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
+	}
+	if err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}
 	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)

@@ -53,7 +53,8 @@ type request struct {
 	rest    time.Duration // before the next request to the same unit
 	trace   *trace
 	do      func(modbus.Client) ([]byte, error)
-	ctx     context.Context // of who asks: once it ended nobody wants the answer
+	pdu     *modbus.ProtocolDataUnit // sent as it is, instead of do
+	ctx     context.Context          // of who asks: once it ended nobody wants the answer
 	queued  time.Time
 	answer  chan answer // holds one
 }
