@@ -55,13 +55,17 @@ type line struct {
 	freed   time.Time          // when that was last so
 	asked   time.Time          // until when the far side asked to be left alone with something
 	gone    bool
-	diskErr bool
+	reading disk // of the outbox
+	writing disk
 
 	mu      sync.Mutex
 	status  ChannelStatus // guarded by mu; Working and Since are made by stand
 	failing time.Time     // since when every attempt failed; guarded by mu
 	refused time.Time     // when something was refused and nothing accepted since; guarded by mu
 }
+
+// disk is whether one use of the outbox fails.
+type disk struct{ failed bool }
 
 // outcome is how an attempt ended, until the outbox has it.
 type outcome struct {
@@ -159,7 +163,7 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 		return longestWait
 	}
 	due, err := outbox.DueMessages(ctx, l.id, now.Add(l.early), atATime+len(l.notes))
-	l.disk(ctx, err)
+	l.disk(ctx, &l.reading, err)
 	if err != nil {
 		return diskWait
 	}
@@ -180,7 +184,7 @@ func (l *line) pause(ctx context.Context, outbox Outbox, now time.Time) time.Dur
 		return diskWait
 	}
 	waiting, err := outbox.DueMessages(ctx, l.id, now.Add(farAhead), 64)
-	l.disk(ctx, err)
+	l.disk(ctx, &l.reading, err)
 	if err != nil {
 		return diskWait
 	}
@@ -216,7 +220,7 @@ func (l *line) note(ctx context.Context, outbox Outbox, id int64, o *outcome) {
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}
-	l.disk(ctx, err)
+	l.disk(ctx, &l.writing, err)
 	delete(l.notes, id)
 	if err != nil {
 		o.write = time.Now().Add(diskWait)
@@ -225,16 +229,16 @@ func (l *line) note(ctx context.Context, outbox Outbox, id int64, o *outcome) {
 }
 
 // disk notes whether the outbox works; only a change is logged.
-func (l *line) disk(ctx context.Context, err error) {
+func (l *line) disk(ctx context.Context, d *disk, err error) {
 	switch {
 	case ctx.Err() != nil:
 		return
-	case err != nil && !l.diskErr:
+	case err != nil && !d.failed:
 		l.log.Error("channel cannot use the outbox", "err", err)
-	case err == nil && l.diskErr:
+	case err == nil && d.failed:
 		l.log.Info("channel can use the outbox again")
 	}
-	l.diskErr = err != nil
+	d.failed = err != nil
 }
 
 // count notes how many messages wait.

@@ -109,10 +109,7 @@ func (w *webhook) Send(ctx context.Context, m Message) error {
 	r.Header.Set("X-Embergate-Timestamp", timestamp)
 	r.Header.Set("X-Embergate-Event", m.ID)
 	if len(w.secret) > 0 {
-		sum := hmac.New(sha256.New, w.secret)
-		sum.Write([]byte(timestamp + "."))
-		sum.Write(body)
-		r.Header.Set("X-Embergate-Signature", "v1="+hex.EncodeToString(sum.Sum(nil)))
+		r.Header.Set("X-Embergate-Signature", sign(w.secret, timestamp, body))
 	}
 	answer, err := w.client.Do(r)
 	if err != nil {
@@ -121,6 +118,14 @@ func (w *webhook) Send(ctx context.Context, m Message) error {
 	defer answer.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	return w.judge(answer, said)
+}
+
+// sign is the signature of a body that is sent at a time.
+func sign(secret []byte, timestamp string, body []byte) string {
+	sum := hmac.New(sha256.New, secret)
+	sum.Write([]byte(timestamp + "."))
+	sum.Write(body)
+	return "v1=" + hex.EncodeToString(sum.Sum(nil))
 }
 
 // close lets go of connections that are kept for the next message.
