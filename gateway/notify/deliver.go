@@ -58,10 +58,11 @@ type line struct {
 	reading disk // of the outbox
 	writing disk
 
-	mu      sync.Mutex
-	status  ChannelStatus // guarded by mu; Working and Since are made by stand
-	failing time.Time     // since when every attempt failed; guarded by mu
-	refused time.Time     // when something was refused and nothing accepted since; guarded by mu
+	mu       sync.Mutex
+	status   ChannelStatus   // guarded by mu; Working and Since are made by stand
+	failing  time.Time       // since when every attempt failed; guarded by mu
+	refused  time.Time       // when something was refused and nothing accepted since; guarded by mu
+	unstored []store.Message // that the disk had no room for; guarded by mu
 }
 
 // disk is whether one use of the outbox fails.
@@ -144,6 +145,9 @@ func (l *line) run(ctx context.Context, outbox Outbox) {
 		if wait <= 0 {
 			continue
 		}
+		if !l.gone {
+			wait = l.unstoredWait(time.Now(), wait)
+		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -161,6 +165,10 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 	if l.gone {
 		l.count(ctx, outbox)
 		return longestWait
+	}
+	if m, ok := l.takeUnstored(now); ok {
+		l.send(ctx, outbox, m)
+		return 0
 	}
 	due, err := outbox.DueMessages(ctx, l.id, now.Add(l.early), atATime+len(l.notes))
 	l.disk(ctx, &l.reading, err)
@@ -249,7 +257,7 @@ func (l *line) count(ctx context.Context, outbox Outbox) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Pending = int(pending[l.id].Records)
+	l.status.Pending = int(pending[l.id].Records) + len(l.unstored)
 }
 
 // send makes one attempt and notes its outcome.
@@ -258,7 +266,7 @@ func (l *line) send(ctx context.Context, outbox Outbox, m store.Message) {
 	said.Late = time.Since(said.Time) > LateAfter
 	err := l.sender.Send(ctx, said)
 	if err != nil && ctx.Err() != nil {
-		return // the gateway stops; it is tried again at the next start
+		return // the gateway stops; what is stored is tried again at the next start
 	}
 	now := time.Now()
 	o := &outcome{settle: store.Accepted, at: now}
@@ -280,7 +288,12 @@ func (l *line) send(ctx context.Context, outbox Outbox, m store.Message) {
 		o.settle, o.detail, o.next = store.Retry, err.Error(), now.Add(wait)
 		l.fails(now, err)
 	}
-	l.note(ctx, outbox, m.ID, o)
+	switch {
+	case m.ID != 0:
+		l.note(ctx, outbox, m.ID, o)
+	case o.settle == store.Retry:
+		l.putBack(m, o.next)
+	}
 	if l.o.Observe != nil {
 		l.o.Observe(l.id, string(o.settle), max(0, now.Sub(said.Time)))
 	}
