@@ -78,7 +78,9 @@ func TestAnExportSurvivesASpreadsheet(t *testing.T) {
 }
 
 func TestAnExportSelectsByDayClassAndDevice(t *testing.T) {
-	at := func(day, hour int) time.Time { return time.Date(2026, 11, day, hour, 0, 0, 0, time.FixedZone("", 8*3600)) }
+	at := func(day, hour int) time.Time {
+		return time.Date(2026, 11, day, hour, 0, 0, 0, time.FixedZone("", 8*3600))
+	}
 	event := func(id string, t time.Time, class rules.Class, device string) alarm.Event {
 		return alarm.Event{ID: id, Time: t, Type: alarm.EventRaised, Alarm: &alarm.Alarm{ID: id, Device: device, Class: class}}
 	}

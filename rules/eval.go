@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -324,6 +325,31 @@ func (st *State) Explain(in *Instance, now time.Time) []Operand {
 		}
 	}
 	return list
+}
+
+// Inputs are the signals that the conditions of the instance read, by key.
+func (s *Set) Inputs(in *Instance) []string {
+	read := map[int]bool{}
+	for _, b := range []bound{in.when, in.until} {
+		for _, r := range b.operands {
+			for _, i := range append([]int{r.signal}, r.list...) {
+				read[i] = true
+			}
+			for _, g := range r.groups {
+				for _, i := range slices.Concat(g.members, g.tests) {
+					read[i] = true
+				}
+			}
+		}
+	}
+	var keys []string
+	for i := range read {
+		if i >= 0 {
+			keys = append(keys, s.signals[i].key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // asks tells whether a condition of the instance has an operand of the kind.

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -46,10 +45,10 @@ func (sc *Script) Readings(step int, now time.Time) []drivers.Reading {
 }
 
 // Run plays the script: after every reading and every second it evaluates what has to be, hands each outcome to seen,
-// and then tells moment how much time has passed.
-func (sc *Script) Run(set *Set, seen func(now time.Time, in *Instance, r Result), moment func(now time.Time, passed time.Duration)) {
+// and then tells moment how much time has passed. active counts the alarms of a class, for the conditions that ask.
+func (sc *Script) Run(set *Set, active func(Class) int, seen func(now time.Time, in *Instance, r Result), moment func(now time.Time, passed time.Duration)) {
 	st := set.NewState()
-	st.SetActive(func(Class) int { return 0 })
+	st.SetActive(active)
 	for passed := time.Duration(0); passed <= sc.End(); passed = sc.next(passed) {
 		now := sc.Start.Add(passed)
 		if passed%sc.Step == 0 {
@@ -75,10 +74,21 @@ func (sc *Script) next(passed time.Duration) time.Duration {
 	return next
 }
 
+// Becomes tells whether the expectation is of an alarm, raised or cleared, and not of a condition.
+func (e Expect) Becomes() bool { return slices.Contains(becomes, e.What) }
+
+// Miss says that the expectation did not come true, and what was instead.
+func (e Expect) Miss(passed time.Duration, instead string) i18n.Text {
+	if e.Never {
+		return i18n.T("%s: at %s: never expected %s %s; %s", e.At.Position(), passed, e.What, e.Rule, instead)
+	}
+	return i18n.T("%s: at %s: expected %s %s; %s", e.At.Position(), passed, e.What, e.Rule, instead)
+}
+
 // Conditions plays the script on the conditions alone, without delays and latches, and says which of the expectations
 // true, false and unknown did not come true: an expectation of a rule speaks of all its instances, true of any.
-func (sc *Script) Conditions(set *Set) []string {
-	var missed []string
+func (sc *Script) Conditions(set *Set) []i18n.Text {
+	var missed []i18n.Text
 	now := map[*Instance]Value{}
 	check := func(e Expect, passed time.Duration) {
 		any, all := false, true
@@ -92,12 +102,13 @@ func (sc *Script) Conditions(set *Set) []string {
 		}
 		ok := any && (all || e.What == True.String())
 		if ok == e.Never {
-			missed = append(missed, fmt.Sprintf("%s: at %s: want %s %s; %s", e.At.Position(), passed, e.What, e.Rule, strings.Join(said, ", ")))
+			missed = append(missed, e.Miss(passed, strings.Join(said, ", ")))
 		}
 	}
-	sc.Run(set, func(_ time.Time, in *Instance, r Result) { now[in] = r.When }, func(_ time.Time, passed time.Duration) {
+	none := func(Class) int { return 0 }
+	sc.Run(set, none, func(_ time.Time, in *Instance, r Result) { now[in] = r.When }, func(_ time.Time, passed time.Duration) {
 		for _, e := range sc.Expect {
-			if slices.Contains(outcomes, e.What) && (e.Never || e.Time == passed) {
+			if !e.Becomes() && (e.Never || e.Time == passed) {
 				check(e, passed)
 			}
 		}

@@ -67,11 +67,15 @@ func TestAScriptThatDoesNotComeTrueSaysWhatWasInstead(t *testing.T) {
 	root := conf.Parse("s.txt", []byte("series: {k.lel: 0 12}\nexpect:\n  - at 1s: [false gas-low, true gas-high, unknown nothing]\n  - never: true gas-low\n"), conf.OS())
 	sc := rules.ReadScript(root)
 	set := rules.New(sc.Rules, sc.Model(i18n.English))
-	got := strings.Join(sc.Conditions(set), "\n")
-	want := `s.txt:3:13: at 1s: want false gas-low; gas-low@k.lel is true
-s.txt:3:28: at 1s: want true gas-high; gas-high@k.lel is false
-s.txt:3:43: at 1s: want unknown nothing; 
-s.txt:4:12: at 1s: want true gas-low; gas-low@k.lel is true`
+	var said []string
+	for _, missed := range sc.Conditions(set) {
+		said = append(said, missed.String())
+	}
+	got := strings.Join(said, "\n")
+	want := `s.txt:3:13: at 1s: expected false gas-low; gas-low@k.lel is true
+s.txt:3:28: at 1s: expected true gas-high; gas-high@k.lel is false
+s.txt:3:43: at 1s: expected unknown nothing; 
+s.txt:4:12: at 1s: never expected true gas-low; gas-low@k.lel is true`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

@@ -186,6 +186,15 @@ func (b *Board) elapse(s *source) []Event {
 	return events
 }
 
+// Waiting is how long the on-delay of a source has run; false where none runs.
+func (b *Board) Waiting(now time.Time, key string) (time.Duration, bool) {
+	s := b.sources[key]
+	if s == nil || !s.on.begun {
+		return 0, false
+	}
+	return s.on.elapsed(now), true
+}
+
 // Next is when Tick has something to do; zero: nothing.
 func (b *Board) Next() time.Time {
 	next := b.keep

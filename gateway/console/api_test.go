@@ -230,6 +230,8 @@ func TestReads(t *testing.T) {
 		{"zones with their paths", "/api/v1/zones", 200, `"path":"一层 / 厨房","in":"f1"`},
 		{"open alarms", "/api/v1/alarms", 200, `^\[\{"id":"00000003",.*"00000005"[^}]*\}\]\n$`},
 		{"all alarms", "/api/v1/alarms?state=all", 200, `"closed long ago"`},
+		{"a rule with what it reads", "/api/v1/rules/00000007", 200, `"operands":\[\{"text":"value","value":"32.5"\}\],"raises":"true"`},
+		{"a rule that there is not", "/api/v1/rules/nobody", 404, `没有生效的规则`},
 		{"as many alarms as asked for", "/api/v1/alarms?limit=1", 200, `^\[\{[^}]*\}\]\n$`},
 		{"a state that there is not", "/api/v1/alarms?state=closed", 400, `"detail":"state 是 open 或 all，limit 是整数"`},
 		{"one alarm with its events", "/api/v1/alarms/00000007", 200, `^\{"id":"00000007",.*"events":\[\{"seq":1,`},

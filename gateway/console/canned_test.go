@@ -250,6 +250,13 @@ func (c *canned) Alarms(_ context.Context, all bool, limit int) ([]alarm.Alarm, 
 	return alarms[:min(limit, len(alarms))], c.failing
 }
 
+func (c *canned) Rule(_ context.Context, id string) ([]RuleState, error) {
+	if id != "00000007" { // the id that the test of the description asks for
+		return nil, fs.ErrNotExist
+	}
+	return []RuleState{{Key: "gas-high@kitchen-gas.lel", Rule: "gas-high", When: "value >= 25", Raises: "true", Clears: "false", Operands: []Operand{{"value", "32.5"}}}}, c.failing
+}
+
 func (c *canned) did(act, id string, a alarm.Act) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

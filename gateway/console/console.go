@@ -36,6 +36,10 @@ type Source interface {
 
 	// Alarms are the open alarms in the order in which they are shown; or all, newest first. At most limit.
 	Alarms(ctx context.Context, all bool, limit int) ([]alarm.Alarm, error)
+
+	// Rule is what a rule makes of the present readings, at each of its sources or at the one of rule@source. The error is
+	// fs.ErrNotExist where there is none.
+	Rule(ctx context.Context, id string) ([]RuleState, error)
 }
 
 // Acts are what people do to alarms. An error is *alarm.Refused where the alarm does not allow it, fs.ErrNotExist where
@@ -108,6 +112,7 @@ func (w *web) routes() []route {
 		{"GET /api/v1/alarms/{id}", w.getAlarm},
 		{"GET /api/v1/events", w.getEvents},
 		{"GET /api/v1/queues", w.getQueues},
+		{"GET /api/v1/rules/{id}", w.getRule},
 		{"GET /api/v1/stream", w.stream},
 
 		{"POST /api/v1/alarms/{id}/ack", w.do(w.acknowledge)},
