@@ -137,9 +137,7 @@ func (u *Uplink) connect() {
 
 // Readings takes the readings of one poll of a device. It never blocks and never fails.
 func (u *Uplink) Readings(d drivers.Device, batch []drivers.Reading) {
-	if u.memory.readings(d, batch) {
-		u.Wake()
-	}
+	u.memory.readings(d, batch)
 }
 
 // Point takes a point of the gateway itself, under the same rule.
