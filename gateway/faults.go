@@ -26,10 +26,11 @@ var (
 	uplinkLate      = ownRule("gateway-uplink", i18n.T("platform is behind"))
 	stateDamaged    = ownRule("gateway-store", i18n.T("state on disk was damaged"))
 	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
+	diskFull        = ownRule("gateway-space", i18n.T("disk is full, the oldest telemetry goes"))
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key, nil where the key is of another.
 func ownRuleOf(key string) *rules.Rule {
@@ -94,6 +95,8 @@ func (h *hub) supervision(now time.Time) {
 	for i, damage := range h.store.DamageTexts() {
 		h.fault(now, stateDamaged, fmt.Sprintf("store-%d", i+1), true, errors.New(h.g.cfg.Site.Language.Say(damage.Format, damage.Args...)))
 	}
+	full := h.store.Room()
+	h.fault(now, diskFull, "store", full != nil, full)
 	h.fault(now, stateAway, "store", h.away != nil, h.away)
 }
 

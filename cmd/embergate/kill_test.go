@@ -178,6 +178,12 @@ func (d *life) killAt(number int) {
 		d.isReady()
 		time.Sleep(rand.N(2500 * time.Millisecond))
 	}
+	d.kill(number)
+}
+
+// kill ends the process as a power cut does.
+func (d *life) kill(number int) {
+	d.t.Helper()
 	d.cmd.Process.Kill()
 	<-d.ended
 	if err := d.cmd.Wait(); err == nil || d.cmd.ProcessState.ExitCode() != -1 {

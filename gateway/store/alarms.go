@@ -12,12 +12,10 @@ import (
 	"embergate/rules"
 )
 
-// Records returns all alarm records, by key.
+// Records returns all alarm records, by key. One that cannot be read is left out, which Damage says.
 func (s *Store) Records(ctx context.Context) (records []alarm.Record, err error) {
 	err = s.state.read(ctx, func(db *sql.DB) (err error) {
-		records, err = collect(ctx, db, func(rows *sql.Rows) (r alarm.Record, err error) {
-			return r, scanJSON(rows, &r)
-		}, `SELECT body FROM records ORDER BY key`)
+		records, err = readable[alarm.Record](ctx, db, s, "an alarm record", `SELECT key, body FROM records ORDER BY key`)
 		return err
 	})
 	if err != nil {
@@ -52,16 +50,16 @@ type AlarmQuery struct {
 	Limit    int
 }
 
-// Alarms returns the latest state of alarms, the one raised last first.
+// Alarms returns the latest state of alarms, the one raised last first. One that cannot be read is left out, which Damage
+// says.
 func (s *Store) Alarms(ctx context.Context, q AlarmQuery) (alarms []alarm.Alarm, err error) {
 	where, args := conditions("raised", q.From, q.To, q.Device, q.Class)
 	if q.State == "open" {
 		where += ` AND open = 1`
 	}
 	err = s.state.read(ctx, func(db *sql.DB) (err error) {
-		alarms, err = collect(ctx, db, func(rows *sql.Rows) (a alarm.Alarm, err error) {
-			return a, scanJSON(rows, &a)
-		}, `SELECT body FROM alarms `+where+` ORDER BY raised DESC, seq DESC LIMIT ?`, append(args, orAll(q.Limit))...)
+		alarms, err = readable[alarm.Alarm](ctx, db, s, "an alarm", `SELECT id, body FROM alarms `+where+` ORDER BY raised DESC, seq DESC LIMIT ?`,
+			append(args, orAll(q.Limit))...)
 		return err
 	})
 	if err != nil {

@@ -182,18 +182,26 @@ func smallDisk(t *testing.T, bytes int) string {
 func TestTelemetryLeavesRoomForAlarms(t *testing.T) {
 	s := openAt(t, smallDisk(t, reserve+4<<20))
 	q := s.Queue("platform", QueueLimit{})
-	var err error
-	for n := 0; err == nil; n++ {
+	for n := 0; q.Stats().Dropped < 100; n++ {
 		if n > 10_000 {
 			t.Fatal("the disk does not fill")
 		}
-		err = q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, 100_000)})
+		if err := q.Append(t.Context(), Batch{Lines: 1, Oldest: noon.Add(time.Duration(n)), Body: make([]byte, 100_000)}); err != nil {
+			t.Fatalf("batch %d: %v; the oldest go first", n, err)
+		}
 	}
-	if !errors.Is(err, ErrFull) {
+	if err := s.Room(); !errors.Is(err, ErrFull) {
 		t.Errorf("got %v, want ErrFull", err)
+	}
+	newest, _, err := q.Newest(t.Context())
+	if st := q.Stats(); err != nil || newest.Oldest.Sub(noon) != time.Duration(st.Batches+st.Dropped-1) {
+		t.Errorf("the newest is number %d of %d and %d dropped: %v", newest.Oldest.Sub(noon), st.Batches, st.Dropped, err)
 	}
 	for i := range 300 {
 		commit(t, s, &Transaction{Events: []alarm.Event{raised(fmt.Sprint("a", i), noon)}})
+	}
+	if err := q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, 100<<20)}); !errors.Is(err, ErrFull) {
+		t.Errorf("one that is greater than all it could replace: %v, want ErrFull", err)
 	}
 }
 

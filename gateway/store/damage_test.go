@@ -266,3 +266,36 @@ func TestRefusesADirectoryItCannotMake(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A changed bit in a body is nothing that SQLite notices. What stands beside it is still read: one line of the journal,
+// one alarm, one record must not hold up all others (SF02).
+func TestARowThatCannotBeReadHoldsUpNoOther(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	for _, id := range []string{"a", "b", "c"} {
+		commit(t, s, &Transaction{Events: []alarm.Event{raised(id, noon)}, Records: []alarm.Record{{Key: id}}})
+	}
+	for _, change := range []string{
+		`DROP TRIGGER events_never_change`,
+		`UPDATE events SET body = X'7B' WHERE seq = 2`,
+		`UPDATE alarms SET body = X'7B' WHERE id = 'b'`,
+		`UPDATE records SET body = X'7B' WHERE key = 'b'`,
+	} {
+		if _, err := s.state.conn.ExecContext(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := must[[]alarm.Event](t)(s.Events(t.Context(), 0, 0))
+	if len(events) != 3 || events[1].Type != unreadable || events[1].Seq != 2 || events[2].Alarm.ID != "c" {
+		t.Errorf("events %+v", events)
+	}
+	if alarms := must[[]alarm.Alarm](t)(s.Alarms(t.Context(), AlarmQuery{})); len(alarms) != 2 {
+		t.Errorf("alarms %+v", alarms)
+	}
+	if records := must[[]alarm.Record](t)(s.Records(t.Context())); len(records) != 2 {
+		t.Errorf("records %+v", records)
+	}
+	s.Events(t.Context(), 0, 0)
+	if damage := s.Damage(); len(damage) != 3 {
+		t.Errorf("damage %q", damage)
+	}
+}

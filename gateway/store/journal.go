@@ -179,15 +179,30 @@ func conditions(column string, from, to time.Time, device string, class rules.Cl
 
 func (s *Store) events(ctx context.Context, where string, args ...any) (events []alarm.Event, err error) {
 	err = s.state.read(ctx, func(db *sql.DB) (err error) {
-		events, err = collect(ctx, db, func(rows *sql.Rows) (e alarm.Event, err error) {
-			return e, scanJSON(rows, &e)
-		}, `SELECT body FROM events `+where, args...)
+		events, err = collect(ctx, db, s.scanEvent, `SELECT seq, id, time, body FROM events `+where, args...)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("store: read events: %w", err)
 	}
 	return events, nil
+}
+
+// unreadable is the type of an event whose line is damaged. It stands in its place, so that those after it are read.
+const unreadable = "journal.unreadable"
+
+func (s *Store) scanEvent(rows *sql.Rows) (e alarm.Event, err error) {
+	var seq, at int64
+	var id string
+	var body sql.RawBytes
+	if err := rows.Scan(&seq, &id, &at, &body); err != nil {
+		return e, err
+	}
+	if err := json.Unmarshal(body, &e); err != nil || e.Seq != seq {
+		s.cannotRead("an event", seq)
+		return alarm.Event{Seq: seq, ID: id, Time: fromNanos(at), Type: unreadable}, nil
+	}
+	return e, nil
 }
 
 // scanJSON reads a row of one column of JSON.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -14,6 +15,8 @@ const (
 	batchGap = 1 << 20
 	// evictAtOnce is how many batches one Append drops for the limit.
 	evictAtOnce = 1000
+	// evictMore is how many bytes more than it needs a batch frees on a full disk: pages are freed whole.
+	evictMore = 16 << 10
 	// A queue keeps its newest dead letters, so many and so many bytes.
 	deadLetters     = 1000
 	deadLetterBytes = 4 << 20
@@ -138,13 +141,15 @@ func (q *Queue) change(ctx context.Context, op func(tx *sql.Tx, st *QueueStats) 
 	}, func() { q.set(after) })
 }
 
-// Append adds a batch in one commit; b.ID is ignored. What is over the limit is dropped, oldest first, and counted. The
-// error wraps ErrFull where the disk is full but for what is kept free for alarms; then nothing has changed.
+// Append adds a batch in one commit; b.ID is ignored. What is over the limit is dropped, oldest first, and counted; and
+// where the disk has only left what alarms need, so much of the oldest that b takes its place. The error wraps ErrFull
+// where that is not enough; then nothing has changed.
 func (q *Queue) Append(ctx context.Context, b Batch) error {
-	err := q.store.roomForTelemetry()
-	if err == nil {
+	room := q.store.Room()
+	err := room
+	if room == nil || q.mayMakeRoom(b) {
 		err = q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
-			if err := q.evict(tx, st, b); err != nil {
+			if err := q.evict(tx, st, b, room != nil); err != nil {
 				return err
 			}
 			id := q.store.nextBatch
@@ -158,8 +163,9 @@ func (q *Queue) Append(ctx context.Context, b Batch) error {
 	return nil
 }
 
-// roomForTelemetry refuses telemetry while the disk has only left what alarms may need.
-func (s *Store) roomForTelemetry() error {
+// Room is nil while there is room for telemetry, else an error that wraps ErrFull: the disk has only left what alarms may
+// need.
+func (s *Store) Room() error {
 	left, err := free(s.dir)
 	if err != nil {
 		return err
@@ -168,6 +174,12 @@ func (s *Store) roomForTelemetry() error {
 		return fmt.Errorf("%w: %d bytes left, telemetry leaves %d to alarms", ErrFull, left, s.reserve)
 	}
 	return nil
+}
+
+// mayMakeRoom tells whether b can take the place of older batches: the log that this goes through needs a little room.
+func (q *Queue) mayMakeRoom(b Batch) bool {
+	left, err := free(q.store.dir)
+	return err == nil && left >= q.store.reserve/2 && q.Stats().Bytes >= int64(len(b.Body))+evictMore
 }
 
 func (q *Queue) insert(tx *sql.Tx, st *QueueStats, id int64, b Batch) error {
@@ -181,11 +193,19 @@ func (q *Queue) insert(tx *sql.Tx, st *QueueStats, id int64, b Batch) error {
 	return nil
 }
 
-// evict drops the oldest batches until b is within the limit. A batch that is over it alone is kept.
-func (q *Queue) evict(tx *sql.Tx, st *QueueStats, b Batch) error {
+// evict drops the oldest batches until b is within the limit, and where it is to make room until b fits into what they
+// leave. A batch that is over the limit alone is kept.
+func (q *Queue) evict(tx *sql.Tx, st *QueueStats, b Batch, makeRoom bool) error {
 	q.mu.Lock()
 	limit := q.limit
 	q.mu.Unlock()
+	if makeRoom {
+		var unused int64 // pages of the file that hold nothing
+		if err := tx.QueryRow(`PRAGMA freelist_count`).Scan(&unused); err != nil {
+			return err
+		}
+		limit.Bytes = min(max(st.Bytes+unused*pageSize-evictMore, 1), orMost(limit.Bytes))
+	}
 	var dropped int64
 	for range evictAtOnce {
 		over := limit.Bytes > 0 && st.Bytes+int64(len(b.Body)) > limit.Bytes
@@ -214,6 +234,14 @@ func (q *Queue) evict(tx *sql.Tx, st *QueueStats, b Batch) error {
 	st.Dropped += dropped
 	_, err := tx.Exec(`INSERT INTO dropped VALUES (?, ?) ON CONFLICT (queue) DO UPDATE SET lines = lines + excluded.lines`, q.name, dropped)
 	return err
+}
+
+// orMost is a limit, where 0 is none.
+func orMost(limit int64) int64 {
+	if limit == 0 {
+		return math.MaxInt64
+	}
+	return limit
 }
 
 // Newest returns the batch that was appended last, false where the queue is empty.

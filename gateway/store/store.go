@@ -20,6 +20,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,18 +56,19 @@ type Store struct {
 	state  *file
 	series *file
 
-	reserve   int64 // space of the disk that telemetry leaves to alarms; tests change it
-	mu        sync.Mutex
-	damage    []i18n.Text       // guarded by mu
-	queues    map[string]*Queue // guarded by mu
-	nextBatch int64             // guarded by the writer of series
+	reserve    int64 // space of the disk that telemetry leaves to alarms; tests change it
+	mu         sync.Mutex
+	damage     []i18n.Text       // guarded by mu
+	queues     map[string]*Queue // guarded by mu
+	unreadable map[string]bool   // kinds of rows of which one was met; guarded by mu
+	nextBatch  int64             // guarded by the writer of series
 }
 
 // Open opens the store in dir and makes what is missing: the directory (mode 0700), the files (0600), their tables.
 // Several processes may have it open. It returns an error that wraps ErrNewer for a file of a later version, and
 // ErrFull where there is no room to begin; a damaged file is no error, see Damage.
 func Open(dir string, log *slog.Logger) (*Store, error) {
-	s := &Store{dir: dir, log: log, reserve: reserve, queues: map[string]*Queue{}}
+	s := &Store{dir: dir, log: log, reserve: reserve, queues: map[string]*Queue{}, unreadable: map[string]bool{}}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.Close())
 	}
@@ -138,6 +140,19 @@ func (s *Store) damaged(what i18n.Text) {
 	defer s.mu.Unlock()
 	s.damage = append(s.damage, what)
 	s.log.Error("store damaged", "what", what.String())
+}
+
+// cannotRead says, once for each kind of row, that one holds what no program wrote: a bit has changed, which SQLite does
+// not notice.
+func (s *Store) cannotRead(what string, which any) {
+	s.mu.Lock()
+	said := s.unreadable[what]
+	s.unreadable[what] = true
+	s.mu.Unlock()
+	if !said {
+		s.damaged(i18n.T("%s holds %s that cannot be read (%v); it is passed over. To get it back, stop the gateway and restore a backup",
+			s.state.path, what, which))
+	}
 }
 
 // Written returns the bytes written since Open, by file name: the frames of the write-ahead log exactly, and for the
@@ -213,6 +228,26 @@ func collect[T any](ctx context.Context, db *sql.DB, scan func(*sql.Rows) (T, er
 		all = append(all, v)
 	}
 	return all, rows.Err()
+}
+
+// readable is collect for rows of a key and a body of JSON. One whose body cannot be read is left out.
+func readable[T any](ctx context.Context, db *sql.DB, s *Store, what, query string, args ...any) ([]T, error) {
+	var all []T
+	_, err := collect(ctx, db, func(rows *sql.Rows) (_ struct{}, err error) {
+		var key string
+		var body sql.RawBytes
+		if err := rows.Scan(&key, &body); err != nil {
+			return struct{}{}, err
+		}
+		var v T
+		if err := json.Unmarshal(body, &v); err != nil {
+			s.cannotRead(what, key)
+			return struct{}{}, nil
+		}
+		all = append(all, v)
+		return struct{}{}, nil
+	}, query, args...)
+	return all, err
 }
 
 // stamp is the time in the name of a file that is set aside.
