@@ -14,7 +14,6 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
-	"embergate/drivers/i18n"
 )
 
 // settings are the endpoint's own keys, under mqtt.
@@ -27,6 +26,8 @@ type settings struct {
 	KeepAlive   time.Duration `yaml:"keep_alive"`   // whole seconds
 	StatusTopic string        `yaml:"status_topic"` // our own birth and will, online and offline
 	TLS         tlsSettings   `yaml:"tls"`          //
+	Topic       string        `yaml:"topic"`        // of devices without one of their own; {id}, {zone} and {name} are theirs
+	Watch       []string      `yaml:"watch"`        // filters under which devices are looked for that nobody configured
 
 	broker *url.URL // URL with its port, without user
 }
@@ -62,6 +63,13 @@ func readSettings(e drivers.Endpoint) settings {
 	}
 	if c.Password.IsSet() && c.Username == "" {
 		s.At("username").Problem("a password needs a username") // [MQTT-3.1.2-22]
+	}
+	if c.Topic != "" {
+		problem(s.At("topic"), watchFilter(c.Topic), checkFilter)
+		c.Watch = append(c.Watch, watchFilter(c.Topic))
+	}
+	for i, item := range s.At("watch").Items() {
+		problem(item, c.Watch[i], checkFilter)
 	}
 	t := s.At("tls")
 	switch {
@@ -137,134 +145,4 @@ func (c settings) tlsConfig() (*tls.Config, error) {
 		t.Certificates = []tls.Certificate{pair}
 	}
 	return t, nil
-}
-
-// deviceSettings are a device's own keys.
-type deviceSettings struct {
-	Topic    string        `yaml:"topic"` // topic filter; may hold + and #
-	Defaults modelSettings `yaml:",inline"`
-}
-
-// modelSettings are keys of a device that a profile may preset, under mqtt.
-type modelSettings struct {
-	Format       string        `yaml:"format"`       // of the topic itself: json or scalar
-	Availability topics        `yaml:"availability"` // topics that say online or offline; {topic} and {base} stand for the device's
-	Expire       time.Duration `yaml:"expire"`       // no message for so long: offline
-	SetTopic     string        `yaml:"set_topic"`    // where commands go
-}
-
-// topics is one topic or a list of them.
-type topics []string
-
-// DecodeConf reads one topic or a list of them.
-func (t *topics) DecodeConf(s conf.Section) {
-	*t = nil
-	for _, item := range s.Items() {
-		*t = append(*t, item.Value())
-	}
-	if word := s.Value(); word != "" {
-		*t = topics{word}
-	}
-}
-
-var formats = []string{"json", "scalar"}
-
-// readDevice reads one device and reports what is wrong with it.
-func readDevice(e drivers.Endpoint, s conf.Section) *device {
-	var keys deviceSettings
-	common, profile := e.Device(s, "mqtt", &keys)
-	var model modelSettings
-	profile.Settings.Decode(&model)
-	own := keys.Defaults
-
-	dev := &device{Device: common, topic: keys.Topic, expire: own.Expire, setTopic: own.SetTopic}
-	if dev.topic == "" {
-		s.At("topic").Problem("the device needs its topic")
-		return dev
-	}
-	problem(s.At("topic"), dev.topic, checkFilter)
-	format := first(own.Format, model.Format, "json")
-	if !slices.Contains(formats, format) {
-		s.At("format").NotOneOf(format, formats)
-	}
-	if dev.expire == 0 {
-		dev.expire = model.Expire
-	}
-	available := model.Availability
-	if s.At("availability").Exists() {
-		available = own.Availability
-	}
-	for _, pattern := range available {
-		topic := expand(pattern, dev.topic)
-		dev.availability = append(dev.availability, topic)
-		problem(s.At("availability"), topic, checkFilter)
-	}
-	dev.setTopic = expand(first(own.SetTopic, model.SetTopic), dev.topic)
-	if dev.setTopic != "" && (s.At("set_topic").Exists() || slices.ContainsFunc(dev.Signals, writable)) {
-		problem(s.At("set_topic"), dev.setTopic, checkName)
-	}
-	for i, sig := range dev.Signals {
-		at := s.At("profile") // the mistake is the profile's; here is where it is used
-		if items := s.At("signals").Items(); i < len(items) {
-			at = items[i]
-		}
-		checkSignal(at, dev, sig, format)
-	}
-	return dev
-}
-
-func writable(s drivers.Signal) bool { return s.Writable }
-
-// checkSignal reports what cannot be a signal of an MQTT device.
-func checkSignal(s conf.Section, dev *device, sig drivers.Signal, format string) {
-	for _, key := range []struct{ name, value string }{{"at", sig.At}, {"type", sig.Type}, {"order", sig.Order}} {
-		if key.value != "" {
-			s.At(key.name).Problem("the key %s of signal %q is for registers; an MQTT signal has json or path", key.name, sig.ID)
-		}
-	}
-	switch {
-	case sig.JSON == "" && sig.Path == "" && format == "json":
-		s.Problem("signal %q needs json, the key in the payload, or path, the topic below the device's", sig.ID)
-	case sig.JSON != "" && sig.Path == "" && format == "scalar":
-		s.At("json").Problem("signal %q has a key, but the payload of a device with format scalar has none", sig.ID)
-	}
-	if sig.Path != "" {
-		problem(s.At("path"), sig.Path, checkName)
-		if strings.HasSuffix(dev.topic, "#") {
-			s.At("path").Problem("there is no path below a topic that ends in #")
-		}
-	}
-	if sig.Of().Form == drivers.State {
-		for _, word := range slices.Sorted(maps.Keys(sig.Enum)) {
-			if code := sig.Enum[word]; code != 0 && code != 1 {
-				s.At("enum").Problem("%s is a state: %q must be 0 or 1, not %d", sig.Kind, word, code)
-			}
-		}
-	}
-	if sig.Writable {
-		checkOutput(s.At("writable"), dev, sig)
-	}
-}
-
-// problem reports what check finds wrong with a topic.
-func problem(s conf.Section, topic string, check func(string) error) {
-	if err := check(topic); err != nil {
-		s.Problem("%q is not a valid MQTT topic: %s", topic, i18n.T(err.Error()))
-	}
-}
-
-// expand puts a device's topic for {topic} and its first level for {base}.
-func expand(pattern, topic string) string {
-	topic = topicOf(topic)
-	base, _, _ := strings.Cut(topic, "/")
-	return strings.NewReplacer("{topic}", topic, "{base}", base).Replace(pattern)
-}
-
-func first(words ...string) string {
-	for _, w := range words {
-		if w != "" {
-			return w
-		}
-	}
-	return ""
 }

@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -47,32 +46,53 @@ func Decode(signals []drivers.Signal, below string, payload []byte, now time.Tim
 	if len(payload) > maxPayload {
 		return nil, errTooLarge
 	}
-	text := strings.TrimSpace(string(bytes.TrimPrefix(payload, []byte("\uFEFF")))) // RFC 8259, 8.1: a byte order mark may be ignored
-	if text == "" {
+	return decode(signals, sample{below: below, text: trim(payload)}, now)
+}
+
+// decode makes the readings of one sample, at a time.
+func decode(signals []drivers.Signal, s sample, at time.Time) ([]drivers.Reading, error) {
+	if s.text == "" {
 		return nil, nil // how a retained message is deleted; it says nothing
 	}
 	var readings []drivers.Reading
 	var malformed error
 	checked := false
-	for _, s := range signals {
-		if s.Path != below {
+	for _, sig := range signals {
+		if sig.Path != s.below {
 			continue
 		}
-		if s.JSON == "" {
-			readings = append(readings, reading(s, scalar(text), now))
+		if sig.JSON == "" {
+			readings = append(readings, s.reading(sig, scalar(s.text), at))
 			continue
 		}
 		if !checked {
-			malformed, checked = checkJSON(text), true
+			malformed, checked = checkJSON(s.text), true
 		}
 		if malformed != nil {
 			continue
 		}
-		if v := gjson.Get(text, s.JSON); v.Exists() {
-			readings = append(readings, reading(s, v, now))
+		if v := s.find(sig); v.Exists() {
+			readings = append(readings, s.reading(sig, v, at))
 		}
 	}
 	return readings, malformed
+}
+
+// find is the value of a signal, by its json path. A key that the model says is left out where it is zero is zero, if the
+// object is there in which it would stand.
+func (s sample) find(sig drivers.Signal) gjson.Result {
+	v := gjson.Get(s.text, sig.JSON)
+	if v.Exists() || !slices.Contains(s.omitted, sig.ID) {
+		return v
+	}
+	parent := gjson.Parse(s.text)
+	if dot := strings.LastIndexByte(sig.JSON, '.'); dot >= 0 {
+		parent = parent.Get(sig.JSON[:dot])
+	}
+	if !parent.IsObject() {
+		return v
+	}
+	return gjson.Result{Type: gjson.Number, Raw: "0"}
 }
 
 // checkJSON tells whether the text may be searched: gjson finds values in broken JSON too, and recurses as deep as it is.
@@ -111,9 +131,9 @@ func scalar(text string) gjson.Result {
 }
 
 // reading is the reading of one value: value = raw × scale + offset.
-func reading(s drivers.Signal, v gjson.Result, now time.Time) drivers.Reading {
-	r := drivers.Reading{Signal: s.ID, Time: now, Raw: []byte(shorten(v.Raw, 256))}
-	raw, err := rawValue(s, v)
+func (from sample) reading(s drivers.Signal, v gjson.Result, at time.Time) drivers.Reading {
+	r := drivers.Reading{Signal: s.ID, Time: at, Raw: []byte(shorten(v.Raw, 256))}
+	raw, err := from.rawValue(s, v)
 	if err != nil {
 		r.Reason, r.Detail = drivers.Decode, err.Error()
 		if errors.Is(err, errNull) {
@@ -124,6 +144,9 @@ func reading(s drivers.Signal, v gjson.Result, now time.Time) drivers.Reading {
 	if slices.Contains(s.NA, raw) {
 		r.Reason, r.Detail = drivers.Sentinel, fmt.Sprintf("%v: the device says that it has no value", raw)
 		return r
+	}
+	if from.fahrenheit && s.Of().Unit == "°C" {
+		raw = (raw - 32) / 1.8
 	}
 	scale := s.Scale
 	if scale == 0 {
@@ -143,10 +166,13 @@ func reading(s drivers.Signal, v gjson.Result, now time.Time) drivers.Reading {
 }
 
 // rawValue is the number that a payload's value stands for.
-func rawValue(s drivers.Signal, v gjson.Result) (float64, error) {
+func (from sample) rawValue(s drivers.Signal, v gjson.Result) (float64, error) {
 	form := s.Of().Form
 	if code, ok := s.Enum[v.String()]; ok && !v.IsObject() && !v.IsArray() {
 		return float64(code), nil
+	}
+	if from.exact && form == drivers.State && s.Enum == nil && !v.IsBool() {
+		return 0, fmt.Errorf("%s is neither true nor false", quote(v.Raw))
 	}
 	switch v.Type {
 	case gjson.Null:

@@ -20,12 +20,20 @@ type device struct {
 	availability []string // filters
 	expire       time.Duration
 	setTopic     string
+	wrapping     wrapping
 
-	seen    map[string]bool   // signals by id that came at least once
-	offline map[string]bool   // availability topics that say offline
-	held    []drivers.Reading // what came live while the device was said to be offline
-	last    time.Time         // of the last live message, or when the connection was made
-	expired bool              // Expire has passed since
+	seen    map[string]bool // signals by id that came at least once
+	offline map[string]bool // who says that it is offline: availability topics, a gateway
+	held    []held          // what came live while the device was said to be offline
+	last    time.Time       // of the last live message, or when the connection was made
+	expired bool            // Expire has passed since
+	handled []string        // ids of its latest messages that the gateway holds
+}
+
+// held is a reading that waits for the device to be online, and when it arrived.
+type held struct {
+	drivers.Reading
+	at time.Time
 }
 
 // holdFor bounds how long before "online" a value may have come to count: a bridge may tell the value first.
@@ -39,17 +47,53 @@ func (dev *device) routes() []route {
 			all = append(all, r)
 		}
 	}
-	for _, s := range dev.Signals {
-		filter := dev.topic
-		if s.Path != "" {
-			filter += "/" + s.Path
+	own := dev.wrapping.topics
+	if dev.wrapping.filters != nil {
+		own = nil
+		for _, filter := range dev.wrapping.filters(dev.topic) {
+			add(route{filter: filter, device: dev})
 		}
-		add(route{filter: filter, device: dev, below: s.Path})
+	}
+	for _, s := range dev.Signals {
+		below := own
+		if s.Path != "" {
+			below = []string{s.Path}
+		}
+		for _, topic := range below {
+			add(route{filter: under(dev.topic, topic), device: dev})
+		}
 	}
 	for _, filter := range dev.availability {
 		add(route{filter: filter, device: dev, availability: true})
 	}
 	return all
+}
+
+// under is a topic below another; "" is the topic itself.
+func under(topic, below string) string {
+	if below == "" {
+		return topic
+	}
+	return topic + "/" + below
+}
+
+// below is the part of a topic name below the device's own; "" is the topic itself, and whatever a topic that ends in #
+// matches.
+func (dev *device) below(name string) string {
+	for rest := topicOf(dev.topic); ; {
+		level, more, deeper := strings.Cut(rest, "/")
+		if level == "#" {
+			return ""
+		}
+		_, tail, left := strings.Cut(name, "/")
+		if !left {
+			return ""
+		}
+		rest, name = more, tail
+		if !deeper {
+			return name
+		}
+	}
 }
 
 // receive takes the readings of one message and returns those to be told, under their full names.
@@ -76,7 +120,7 @@ func (dev *device) receive(readings []drivers.Reading, retained bool, now time.T
 			continue
 		}
 		if !retained {
-			dev.hold(r)
+			dev.hold(r, now)
 		}
 		told = append(told, offline(r, dev.whyOffline()))
 	}
@@ -96,27 +140,48 @@ func (dev *device) see(signal string) {
 	dev.seen[signal] = true
 }
 
-func (dev *device) hold(r drivers.Reading) {
-	dev.held = slices.DeleteFunc(dev.held, func(h drivers.Reading) bool { return h.Signal == r.Signal })
-	dev.held = append(dev.held, r)
+func (dev *device) hold(r drivers.Reading, now time.Time) {
+	dev.held = slices.DeleteFunc(dev.held, func(h held) bool { return h.Signal == r.Signal })
+	dev.held = append(dev.held, held{r, now})
 }
 
-// available takes what an availability topic says. Offline makes every signal Bad; online by itself makes none good: a
+// idsKept is how many messages back a repeated delivery is known.
+const idsKept = 16
+
+// handle notes that the gateway holds what the message with the id said.
+func (dev *device) handle(id string) {
+	if len(dev.handled) == idsKept {
+		dev.handled = slices.Delete(dev.handled, 0, 1)
+	}
+	dev.handled = append(dev.handled, shorten(id, 64))
+}
+
+// repeats tells whether the gateway holds the message with the id already.
+func (dev *device) repeats(id string) bool {
+	return id != "" && slices.Contains(dev.handled, shorten(id, 64))
+}
+
+// available takes what an availability topic, or whoever else knows, says. Offline makes every signal Bad; online by itself makes none good: a
 // value must come, or have come just before.
-func (dev *device) available(topic string, online, retained bool, now time.Time) []drivers.Reading {
+func (dev *device) available(by string, online, retained bool, now time.Time) []drivers.Reading {
 	if !online {
 		if dev.offline == nil {
 			dev.offline = map[string]bool{}
 		}
-		dev.offline[topic] = true
+		dev.offline[by] = true
 		dev.held = nil
 		return dev.allOffline(retained, now)
 	}
-	delete(dev.offline, topic)
+	delete(dev.offline, by)
 	if len(dev.offline) > 0 {
 		return nil
 	}
-	told := slices.DeleteFunc(dev.held, func(r drivers.Reading) bool { return now.Sub(r.Time) > holdFor })
+	var told []drivers.Reading
+	for _, h := range dev.held {
+		if now.Sub(h.at) <= holdFor {
+			told = append(told, h.Reading)
+		}
+	}
 	dev.held = nil
 	return told
 }
@@ -169,8 +234,8 @@ func offline(r drivers.Reading, detail string) drivers.Reading {
 }
 
 func (dev *device) whyOffline() string {
-	for topic := range dev.offline {
-		return topic + " says offline"
+	for by := range dev.offline {
+		return by + " says offline"
 	}
 	return fmt.Sprintf("no message for %s", dev.expire)
 }
@@ -193,8 +258,8 @@ func readAvailability(payload []byte) (online bool, err error) {
 
 var errNoAvailability = errors.New("neither online nor offline")
 
-// sample keeps the log of malformed payloads short: the first of a device, then one line a minute.
-type sample struct {
+// tally keeps the log of malformed payloads short: the first of a device, then one line a minute.
+type tally struct {
 	logged time.Time
 	since  int // not logged since
 }
@@ -202,15 +267,15 @@ type sample struct {
 const sampleEvery = time.Minute
 
 // malformedPayload counts a payload that gave no reading.
-func (d *driver) malformedPayload(dev *device, topic string, payload []byte, err error, now time.Time) {
-	detail := fmt.Sprintf("%s: %s: %s", topic, err, quote(string(payload[:min(len(payload), 84)])))
-	d.monitor.Malformed(dev.ID, drivers.Decode, detail)
+func (d *driver) malformedPayload(dev *device, p *publication, reason drivers.Reason, err error, now time.Time) {
+	detail := fmt.Sprintf("%s: %s: %s", p.topic, err, quote(string(p.payload[:min(len(p.payload), 84)])))
+	d.monitor.Malformed(dev.ID, reason, detail)
 	if d.malformed == nil {
-		d.malformed = map[string]*sample{}
+		d.malformed = map[string]*tally{}
 	}
 	s := d.malformed[dev.ID]
 	if s == nil {
-		s = &sample{}
+		s = &tally{}
 		d.malformed[dev.ID] = s
 	}
 	s.since++

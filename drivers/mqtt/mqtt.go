@@ -20,17 +20,29 @@ import (
 
 // New makes the protocol for one configuration.
 func New() drivers.Protocol {
+	clients := map[string]string{} // by broker and client identifier: the endpoint that has it
 	return func(e drivers.Endpoint) drivers.Driver {
 		d := &driver{
 			endpoint: e.ID,
 			settings: readSettings(e),
 			log:      e.Log.With("endpoint", e.ID),
 			monitor:  e.Monitor,
+			edges:    &edges{},
+		}
+		if broker := d.settings.broker; broker != nil {
+			client := broker.Host + " " + d.settings.ClientID
+			if other, taken := clients[client]; taken {
+				e.Settings.At("client_id").Problem("endpoint %q has the client identifier %q at this broker; they would drive each other out", other, d.settings.ClientID)
+			}
+			clients[client] = e.ID
 		}
 		for _, s := range e.Devices {
-			d.devices = append(d.devices, readDevice(e, s))
+			dev := readDevice(e, s, d.settings)
+			dev.wrapping.edges = d.edges
+			d.devices = append(d.devices, dev)
 		}
 		d.routes = newRoutes(d.devices)
+		d.strangers = newStrangers(e.Profiles, d.devices, d.settings)
 		return d
 	}
 }
@@ -45,8 +57,11 @@ type driver struct {
 	log      *slog.Logger
 	monitor  drivers.Monitor
 
-	malformed map[string]*sample // by device; Run's goroutine only
-	kicks     []time.Time        // when the broker closed the connection soon after it was made; Run's goroutine only
+	edges     *edges     // Run's goroutine only
+	strangers *strangers // Run's goroutine only
+
+	malformed map[string]*tally // by device; Run's goroutine only
+	kicks     []time.Time       // when the broker closed the connection soon after it was made; Run's goroutine only
 
 	mu      sync.Mutex // guards what follows
 	live    *session   // nil while the endpoint is not connected

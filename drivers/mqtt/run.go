@@ -76,7 +76,7 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 		SetWill(c.StatusTopic, "offline", 1, true).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-			raw, err := c.dial(ctx, t, len(d.routes.filters))
+			raw, err := c.dial(ctx, t, len(d.subscriptions()))
 			if err != nil {
 				return nil, err
 			}
@@ -152,13 +152,22 @@ func (c settings) refusal(err error) error {
 	return err
 }
 
+// subscriptions are the filters with their QoS: of our devices as configured, of those that are only looked for, 0.
+func (d *driver) subscriptions() map[string]byte {
+	all := map[string]byte{}
+	for _, f := range d.strangers.filters {
+		all[f] = 0
+	}
+	for _, f := range d.routes.filters {
+		all[f] = byte(d.settings.QoS)
+	}
+	return all
+}
+
 // subscribe subscribes every filter once, and returns those that the broker refused. It is an error if no device can be
 // heard; otherwise one refused filter does not silence the devices of the others.
 func (s *session) subscribe(ctx context.Context) (refused []string, err error) {
-	filters := map[string]byte{}
-	for _, f := range s.d.routes.filters {
-		filters[f] = byte(s.d.settings.QoS)
-	}
+	filters := s.d.subscriptions()
 	if len(filters) == 0 {
 		return nil, nil
 	}
@@ -166,10 +175,13 @@ func (s *session) subscribe(ctx context.Context) (refused []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range s.d.routes.filters {
-		if granted[f] == subackFailure {
+	for _, f := range slices.Concat(s.d.routes.filters, s.d.strangers.filters) {
+		if granted[f] == subackFailure && !slices.Contains(refused, f) {
 			refused = append(refused, f)
 		}
+	}
+	if len(s.d.devices) == 0 {
+		return refused, nil
 	}
 	for _, dev := range s.d.devices {
 		if dev.refused(refused) == "" {
@@ -270,6 +282,7 @@ func (s *session) up(refused []string, emit func([]drivers.Reading)) {
 	for _, f := range refused {
 		s.d.log.Error("subscription refused", "filter", f, "user", s.d.settings.Username)
 	}
+	s.askRebirths(now)
 	for _, dev := range s.d.devices {
 		dev.connected(now)
 		if f := dev.refused(refused); f != "" {
@@ -287,41 +300,20 @@ func (s *session) process(emit func([]drivers.Reading)) bool {
 	if n := s.queue.lost(); n > 0 {
 		s.d.log.Warn("telemetry dropped, the gateway is slow", "messages", n)
 	}
-	var told []drivers.Reading
-	for _, r := range s.d.routes.of(m.Topic()) {
-		told = append(told, s.d.read(r, m)...)
-	}
-	if !m.Retained() {
-		s.d.confirm(told) // first: emit keeps the slice
-	}
-	tell(emit, told)
-	m.Ack()
-	return true
-}
-
-// read makes the readings of a message for one of the devices that it reaches.
-func (d *driver) read(r route, m message) []drivers.Reading {
-	if !r.availability {
-		readings, err := Decode(r.device.Signals, r.below, m.Payload(), m.at)
-		if err != nil {
-			d.malformedPayload(r.device, m.Topic(), m.Payload(), err, m.at)
+	p := &publication{topic: m.Topic(), payload: m.Payload(), retained: m.Retained()}
+	told := s.d.take(p, m.at)
+	for _, batch := range told.readings {
+		if !p.retained {
+			s.d.confirm(batch, m.at) // first: emit keeps the slice
 		}
-		return r.device.receive(readings, m.Retained(), m.at)
+		tell(emit, batch)
 	}
-	if len(m.Payload()) == 0 {
-		return nil
+	for _, one := range told.held {
+		one.device.handle(one.id)
 	}
-	online, err := readAvailability(m.Payload())
-	if err != nil {
-		d.malformedPayload(r.device, m.Topic(), m.Payload(), err, m.at)
-		return nil
-	}
-	before := len(r.device.offline) > 0
-	told := r.device.available(m.Topic(), online, m.Retained(), m.at)
-	if after := len(r.device.offline) > 0; after != before {
-		d.log.Info("device availability changed", "device", r.device.ID, "online", !after)
-	}
-	return told
+	m.Ack()
+	s.askRebirth(p.spark, m.at)
+	return true
 }
 
 // tell hands on a batch that holds something.

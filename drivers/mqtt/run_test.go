@@ -240,8 +240,8 @@ func TestMoreThanTheQueueHoldsEndsTheSessionAndLosesNothingThatCame(t *testing.T
 	if err := r.ended(t); err == nil || !strings.Contains(err.Error(), "more than 4096 messages or 16 MiB wait for the gateway") {
 		t.Error(err)
 	}
-	if n := strings.Count(r.all(), "smoke=1"); n != 1+maxQueued {
-		t.Errorf("%d told, want %d", n, 1+maxQueued)
+	if n := strings.Count(r.all(), "smoke=1"); n < 1+maxQueued { // what comes between the loss and the end is told too
+		t.Errorf("%d told, want at least %d", n, 1+maxQueued)
 	}
 }
 

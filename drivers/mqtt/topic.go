@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -58,6 +59,9 @@ func checkName(name string) error {
 	return nil
 }
 
+// checkPath tells what is wrong with a topic below a device's: it may start with $, as Homie's do.
+func checkPath(path string) error { return checkName("/" + path) }
+
 func checkText(s string) error {
 	switch {
 	case s == "":
@@ -101,11 +105,10 @@ func matches(filter, name string) bool {
 	}
 }
 
-// route leads the messages of one filter to a device: to the signals at the sub-topic, or to its availability.
+// route leads the messages of one filter to a device: to its signals, or to its availability.
 type route struct {
 	filter       string
 	device       *device
-	below        string // sub-topic under the device's topic; "" is the topic itself
 	availability bool
 }
 
@@ -135,11 +138,12 @@ func newRoutes(devices []*device) routes {
 	return r
 }
 
-// of are the routes that a message takes.
+// of are the routes that a message takes: one to the signals of a device, however many of its filters match.
 func (r routes) of(name string) []route {
 	found := r.exact[name]
 	for _, one := range r.wild {
-		if matches(one.filter, name) {
+		same := func(other route) bool { return other.device == one.device && other.availability == one.availability }
+		if matches(one.filter, name) && !slices.ContainsFunc(found, same) {
 			found = append(found[:len(found):len(found)], one)
 		}
 	}

@@ -147,13 +147,13 @@ func (d *driver) forget(w *waiter) {
 	d.waiting = slices.DeleteFunc(d.waiting, func(other *waiter) bool { return other == w })
 }
 
-// confirm ends the writes whose value a device has reported live.
-func (d *driver) confirm(readings []drivers.Reading) {
+// confirm ends the writes whose value a device has reported live, in a message that arrived at a time.
+func (d *driver) confirm(readings []drivers.Reading, arrived time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range d.waiting {
 		for _, r := range readings {
-			if r.Signal != w.signal || !r.Time.After(w.since) {
+			if r.Signal != w.signal || !arrived.After(w.since) {
 				continue
 			}
 			w.last = fmt.Sprintf("%v", r.Value)
