@@ -30,6 +30,7 @@ type settings struct {
 	Watch       []string      `yaml:"watch"`        // filters under which devices are looked for that nobody configured
 
 	broker *url.URL // URL with its port, without user
+	visit  bool     // a person reads beside the daemon: the daemon's session, status and identifier are left alone
 }
 
 type tlsSettings struct {
@@ -55,6 +56,9 @@ func readSettings(e drivers.Endpoint) settings {
 		c.StatusTopic = "embergate/" + c.ClientID + "/status"
 	}
 	problem(s.At("status_topic"), c.StatusTopic, checkName)
+	if e.Asked != nil && c.ClientID != "" {
+		c.visit, c.ClientID = true, fmt.Sprintf("%s-read-%d", c.ClientID, os.Getpid())
+	}
 	if c.QoS != 0 && c.QoS != 1 {
 		s.At("qos").Problem("qos is 0 or 1")
 	}
@@ -118,31 +122,35 @@ func readURL(s conf.Section) *url.URL {
 
 func (c settings) encrypted() bool { return c.broker.Scheme == "mqtts" || c.broker.Scheme == "wss" }
 
-// tlsConfig reads the certificates; each connection reads them anew, so a renewed certificate needs no restart.
-func (c settings) tlsConfig() (*tls.Config, error) {
+// tlsConfig reads the certificates, and when they end; each connection reads them anew, so a renewed certificate needs no
+// restart.
+func (c settings) tlsConfig() (*tls.Config, ends, error) {
 	if !c.encrypted() {
-		return nil, nil
+		return nil, nil, nil
 	}
+	var authorities []byte
 	t := &tls.Config{ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.Insecure, MinVersion: tls.VersionTLS12}
 	if t.ServerName == "" {
 		t.ServerName = c.broker.Hostname()
 	}
 	if c.TLS.CA != "" {
-		pem, err := os.ReadFile(string(c.TLS.CA))
-		if err != nil {
-			return nil, fmt.Errorf("read tls ca: %w", err)
+		var err error
+		if authorities, err = os.ReadFile(string(c.TLS.CA)); err != nil {
+			return nil, nil, fmt.Errorf("read tls ca: %w", err)
 		}
 		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("read tls ca: %s holds no certificate", c.TLS.CA)
+		if !t.RootCAs.AppendCertsFromPEM(authorities) {
+			return nil, nil, fmt.Errorf("read tls ca: %s holds no certificate", c.TLS.CA)
 		}
 	}
 	if c.TLS.Cert != "" {
 		pair, err := tls.LoadX509KeyPair(string(c.TLS.Cert), string(c.TLS.Key))
 		if err != nil {
-			return nil, fmt.Errorf("read tls cert and key: %w", err)
+			return nil, nil, fmt.Errorf("read tls cert and key: %w", err)
 		}
 		t.Certificates = []tls.Certificate{pair}
 	}
-	return t, nil
+	e := ends{}
+	e.watch(t, c.TLS, authorities)
+	return t, e, nil
 }

@@ -23,6 +23,7 @@ import (
 type session struct {
 	d          *driver
 	client     paho.Client
+	ends       ends // of certificates
 	queue      *queue
 	subscribed chan []string // the refused filters, once
 	ended      chan struct{} // setup has returned
@@ -60,20 +61,19 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 // newSession prepares a connection. Order is kept and the handler only enqueues: paho neither acknowledges nor reconnects
 // by itself, and never falls back to MQTT 3.1.
 func (d *driver) newSession(ctx context.Context) (*session, error) {
-	t, err := d.settings.tlsConfig()
+	t, ends, err := d.settings.tlsConfig()
 	if err != nil {
 		return nil, err
 	}
-	s := &session{d: d, queue: newQueue(), subscribed: make(chan []string, 1), ended: make(chan struct{}), lost: make(chan struct{})}
+	s := &session{d: d, ends: ends, queue: newQueue(), subscribed: make(chan []string, 1), ended: make(chan struct{}), lost: make(chan struct{})}
 	c := d.settings
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
-		SetProtocolVersion(4).SetCleanSession(false).
+		SetProtocolVersion(4).SetCleanSession(c.visit).
 		SetAutoReconnect(false).SetConnectRetry(false).
 		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
 		SetOrderMatters(true).SetAutoAckDisabled(true).SetDefaultPublishHandler(s.receive).
-		SetWill(c.StatusTopic, "offline", 1, true).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
 			raw, err := c.dial(ctx, t, len(d.subscriptions()))
@@ -89,6 +89,9 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 			})
 			return raw, nil
 		})
+	if !c.visit {
+		o.SetWill(c.StatusTopic, "offline", 1, true)
+	}
 	s.client = paho.NewClient(o)
 	return s, nil
 }
@@ -133,6 +136,9 @@ func (s *session) setup(ctx context.Context) {
 		return
 	}
 	s.subscribed <- refused
+	if c.visit {
+		return
+	}
 	if err := s.publish(ctx, c.StatusTopic, true, []byte("online")); err != nil {
 		s.fail(fmt.Errorf("publish %s: %w", c.StatusTopic, err))
 	}
@@ -247,6 +253,8 @@ func (s *session) wait(ctx context.Context, token paho.Token) error {
 func (s *session) loop(ctx context.Context, emit func([]drivers.Reading)) error {
 	var ready <-chan struct{} // what comes before SUBACK waits: first the link, then what it brings
 	var expiry <-chan time.Time
+	daily := time.NewTicker(tellDaily)
+	defer daily.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -266,6 +274,8 @@ func (s *session) loop(ctx context.Context, emit func([]drivers.Reading)) error 
 			}
 		case <-ready:
 			s.process(emit)
+		case now := <-daily.C:
+			s.d.tellEnds(s.ends, now)
 		case now := <-expiry:
 			for _, dev := range s.d.devices {
 				tell(emit, dev.expireAt(now))
@@ -279,6 +289,7 @@ func (s *session) up(refused []string, emit func([]drivers.Reading)) {
 	now := time.Now()
 	s.d.setLive(s)
 	emit(drivers.LinkUp(s.d.endpoint, now))
+	s.d.tellEnds(s.ends, now)
 	for _, f := range refused {
 		s.d.log.Error("subscription refused", "filter", f, "user", s.d.settings.Username)
 	}
@@ -331,7 +342,7 @@ func (s *session) close() {
 	if s.connected.IsZero() {
 		return
 	}
-	if s.client.IsConnectionOpen() {
+	if s.client.IsConnectionOpen() && !s.d.settings.visit {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		if err := s.publish(ctx, s.d.settings.StatusTopic, true, []byte("offline")); err != nil {

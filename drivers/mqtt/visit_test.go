@@ -1,0 +1,32 @@
+package mqtt
+
+import (
+	"fmt"
+	"testing"
+)
+
+// A person who reads values beside the daemon takes neither its session nor its identifier, and says nothing of its status.
+func TestWhoOnlyReadsLeavesTheDaemonAlone(t *testing.T) {
+	_, address := embedded(t)
+	c := other(t, address, nil)
+	heard := listen(t, c, "embergate/#")
+	daemon := start(t, openWard(t, address)).up(t)
+	const online = "embergate/gateway/status=online"
+	eventually(t, "the daemon is there", func() bool { return heard() == online })
+
+	e, _ := endpoint("home.yaml", fmt.Sprintf(ward, address))
+	e.Asked = func(string) bool { return true }
+	visitor := start(t, New()(e).(*driver)).up(t)
+	publish(t, c, "zigbee2mqtt/smoke-201", false, `{"smoke":true}`)
+	visitor.tells(t, "smoke-201.smoke=1")
+	daemon.tells(t, "smoke-201.smoke=1")
+	visitor.stop()
+	if err := visitor.ended(t); err != nil {
+		t.Error(err)
+	}
+	publish(t, c, "zigbee2mqtt/smoke-201", false, `{"smoke":false}`)
+	daemon.tells(t, "smoke-201.smoke=1 smoke-201.smoke=0")
+	if got := heard(); got != online {
+		t.Errorf("the status topic says %q", got)
+	}
+}
