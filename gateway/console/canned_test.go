@@ -190,18 +190,6 @@ func (c *canned) set(s *Snapshot) {
 	c.changed = make(chan struct{})
 }
 
-// raise adds events to the journal and a snapshot that holds them.
-func (c *canned) raise(events ...alarm.Event) {
-	c.mu.Lock()
-	next := *c.now
-	for _, e := range events {
-		c.journal = append(c.journal, e)
-		next.Seq = e.Seq
-	}
-	c.mu.Unlock()
-	c.set(&next)
-}
-
 func (c *canned) Snapshot() *Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -73,7 +73,10 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a home, 100%?#", "data")
 	s := openAt(t, dir)
 	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
-	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
 		info, err := d.Info()
 		if err != nil {
 			t.Fatal(err)
@@ -87,6 +90,9 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 		}
 		return nil
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{StateFile, StateFile + "-wal", SeriesFile} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)

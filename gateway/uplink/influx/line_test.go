@@ -146,7 +146,7 @@ func TestOneFieldHasOneTypeForAllDevices(t *testing.T) {
 func FuzzPoint(f *testing.F) {
 	f.Add("fire", "zone", "f1 厨房", "reason", `time"out\`, 1.5)
 	f.Add("#m", "a=b", "c,d\\", "x y", "line\nbreak\t", math.Inf(-1))
-	f.Add("m", "t", "\xff\x00", "f", "\xc3\x28", -0.0)
+	f.Add("m", "t", "\xff\x00", "f", "\xc3\x28", math.Copysign(0, -1))
 	f.Add("", "", "", "", "", 1e308)
 	f.Fuzz(func(t *testing.T, measurement, tag, tagValue, field, words string, number float64) {
 		line := appendPoint(nil, Point{Measurement: measurement, Tags: [][2]string{{tag, tagValue}, {"site", "s"}}, Time: noon,
@@ -181,7 +181,7 @@ func FuzzPoint(f *testing.F) {
 			}
 			return r
 		}, strings.ToValidUTF8(words, "\ufffd"))
-		if field != "" && !strings.ContainsAny(words, "\xff") && utf8.ValidString(words) && len(words) < maxText && plain(field) && fields[field] != clean {
+		if field != "" && utf8.ValidString(words) && len(words) < maxText && plain(field) && fields[field] != clean {
 			t.Errorf("%q: words %q, want %q", line, fields[field], clean)
 		}
 	})
