@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"embergate/drivers/conf"
+	"embergate/drivers/i18n"
 )
 
 // Quality tells how far a reading can be trusted. The zero value is Bad: what nobody has measured is not known.
@@ -79,6 +80,13 @@ type Driver interface {
 // not. It is safe to call while Run runs, and fails at once while it does not.
 type Writer interface {
 	Write(ctx context.Context, signal string, value float64) error
+}
+
+// Planner is a driver that knows beforehand how busy its wire is going to be.
+type Planner interface {
+	// Plan is what an installer should know of it: how long a round takes, and a warning for each device that cannot keep its
+	// period. It reaches nothing.
+	Plan() []i18n.Text
 }
 
 // Protocol checks one endpoint of a configuration and makes its driver. It reports every mistake at its place through

@@ -113,6 +113,17 @@ func (g *Gateway) Watch(ctx context.Context, names []string, tell func([]Value))
 	return nil
 }
 
+// Plan is what drivers know beforehand of how busy their wires are going to be, with a warning for each device that cannot
+// keep its period.
+func (g *Gateway) Plan() (texts []i18n.Text) {
+	for _, l := range g.links {
+		if p, ok := l.driver.(drivers.Planner); ok {
+			texts = append(texts, p.Plan()...)
+		}
+	}
+	return texts
+}
+
 // choice is one signal that somebody asks for.
 type choice struct {
 	link   *link

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -25,6 +26,9 @@ func checkVerb() *cobra.Command {
 			}
 			n := g.Size()
 			say(cmd.OutOrStdout(), lang, "%s is valid: %d endpoints, %d devices, %d signals, %d rules", file, n.Endpoints, n.Devices, n.Signals, n.Rules)
+			if plan := g.Plan(); len(plan) > 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), lines(lang, plan))
+			}
 			if missing := g.Unbuilt(); len(missing) > 0 {
 				say(cmd.OutOrStdout(), lang, "run would refuse it, because it needs:\n%s", lines(lang, missing))
 			}

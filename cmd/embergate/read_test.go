@@ -262,3 +262,28 @@ endpoints: [{id: bus, modbus: {url: "rtu://`+near+`"}, devices: [{id: d, unit: 1
 	stop()
 	<-ended
 }
+
+// Row MB06: a plan that cannot work is warned of, and is no mistake.
+func TestCheckSaysHowBusyAWireIs(t *testing.T) {
+	file := configFile(t, `
+site: {id: h, name: H}
+endpoints:
+  - id: bus
+    modbus: {url: "rtu:///dev/x", baud: 1200}
+    devices:
+      - {id: gas, unit: 1, every: 500ms, signals: [{id: lel, kind: gas_lel, at: "holding:0"}]}
+      - {id: meter, unit: 2, every: 200ms, signals: [{id: power, kind: power, at: "holding:0", type: float32}]}
+`)
+	status, out, errs := verb(t, "check", "-c", file)
+	if status != exitDone || errs != "" {
+		t.Errorf("status %d %s", status, errs)
+	}
+	for _, line := range []string{
+		"- bus: reading its 2 devices once takes 345ms at 1200 baud; their periods use 123 % of the line",
+		"- warning: the wire of bus is asked for 123 % of its time, so these cannot keep their periods: meter; give them longer ones, or the line more baud",
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("%q is not in\n%s", line, out)
+		}
+	}
+}

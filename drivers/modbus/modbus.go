@@ -57,6 +57,7 @@ func protocol(open opener) drivers.Protocol {
 		w.delay = max(w.delay, set.ConnectDelay)
 		d.wire, d.shift = w, len(w.users)
 		w.users = append(w.users, d.ids()...)
+		w.drivers = append(w.drivers, d)
 		return d
 	}
 }

@@ -21,6 +21,8 @@ type wire struct {
 	users []string      // the devices declared on it, while the configuration is read
 	delay time.Duration // after connecting, the longest that one of the endpoints asks for
 
+	drivers []*driver // of the endpoints that name it
+
 	mu      sync.Mutex
 	session *session // guarded by mu; the newest
 }
