@@ -92,6 +92,26 @@ devices:
 	}
 }
 
+// MQ11: two connections with one identifier at one broker would drive each other out, again and again.
+func TestTwoEndpointsWithOneClientIdentifierAtOneBrokerAreAMistake(t *testing.T) {
+	for name, c := range map[string]struct{ first, second, want string }{
+		"the same broker":    {"mqtt://h", "mqtt://h:1883", `home.yaml:1:41: mqtt.client_id: endpoint "zigbee" has the client identifier "gateway" at this broker; they would drive each other out`},
+		"another broker":     {"mqtt://h", "mqtt://h:1884", ""},
+		"no broker to speak": {"mqtt://h", "nonsense", `home.yaml:1:13: mqtt.url: "nonsense" is not a url such as mqtt://127.0.0.1:1883`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			protocol := New()
+			one, _ := endpoint("home.yaml", `mqtt: {url: "`+c.first+`", client_id: gateway}`)
+			two, root := endpoint("home.yaml", `mqtt: {url: "`+c.second+`", client_id: gateway}`)
+			protocol(one)
+			protocol(two)
+			if got := root.Problems().Error(); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
 func TestPortsOfTheSchemes(t *testing.T) {
 	for url, want := range map[string]string{
 		"mqtt://h": "mqtt://h:1883", "mqtts://h": "mqtts://h:8883", "ws://h": "ws://h:80/mqtt", "wss://h/broker": "wss://h:443/broker",

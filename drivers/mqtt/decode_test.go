@@ -1,12 +1,8 @@
 package mqtt
 
 import (
-	"bufio"
-	"encoding/hex"
 	"encoding/json"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,68 +107,6 @@ func TestDetailIsShortAndPrintable(t *testing.T) {
 	}
 	if d := readings[0].Detail; !strings.HasPrefix(d, `"\x1b[2J烟烟`) || len(d) > 120 {
 		t.Errorf("detail %q", d)
-	}
-}
-
-// TestRecordedMessages decodes recorded messages that are not part of the repository, if they are there: every payload
-// gives readings or an error, and the values that the recording names.
-func TestRecordedMessages(t *testing.T) {
-	files, _ := filepath.Glob("../../../shared/realinput/mqtt/*.jsonl")
-	if len(files) == 0 {
-		t.Skip("no recordings here")
-	}
-	kinds := map[string]string{
-		"smoke": "smoke", "battery": "battery", "battery_low": "battery_low", "test": "test", "gas": "gas_alarm",
-		"carbon_monoxide": "co_alarm", "water_leak": "leak", "sos": "sos", "tamper": "tamper", "gas_density": "gas_lel", "co": "co",
-	}
-	var signals []drivers.Signal
-	for key, kind := range kinds {
-		signals = append(signals, drivers.Signal{ID: key, Kind: kind, JSON: key, Scale: 1})
-	}
-	checked := 0
-	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		for lines := bufio.NewScanner(f); lines.Scan(); {
-			var m struct {
-				Topic, Payload string
-				Hex            string `json:"payload_hex"`
-				Expect         map[string]any
-			}
-			if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			payload := []byte(m.Payload)
-			if m.Hex != "" {
-				payload, _ = hex.DecodeString(m.Hex)
-			}
-			readings, _ := Decode(signals, "", payload, noon)
-			if !strings.Contains(file, "z2m_") {
-				continue
-			}
-			for _, r := range readings {
-				want, ok := m.Expect[r.Signal]
-				if !ok {
-					continue
-				}
-				checked++
-				if b, isBool := want.(bool); isBool {
-					want = map[bool]float64{false: 0, true: 1}[b]
-				}
-				if want == nil && r.Quality == drivers.Bad {
-					continue
-				}
-				if r.Quality != drivers.Good || r.Value != want {
-					t.Errorf("%s %s: %s = %v %s, want %v", filepath.Base(file), m.Topic, r.Signal, r.Value, r.Detail, want)
-				}
-			}
-		}
-	}
-	if checked < 20 {
-		t.Errorf("only %d values checked", checked)
 	}
 }
 

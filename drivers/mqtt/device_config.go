@@ -177,10 +177,12 @@ func checkSignal(s conf.Section, f format, sig drivers.Signal) {
 		}
 	}
 	switch {
-	case sig.JSON == "" && sig.Path == "" && (!f.bare || len(f.topics) == 0):
+	case sig.Path == "" && f.bare && len(f.topics) == 0:
+		s.Problem("signal %q needs path, the topic below the device's", sig.ID)
+	case sig.JSON == "" && sig.Path == "" && !f.bare:
 		s.Problem("signal %q needs json, the key in the payload, or path, the topic below the device's", sig.ID)
 	case sig.JSON != "" && sig.Path == "" && f.bare:
-		s.At("json").Problem("signal %q has a key, but the payload of a device with format scalar has none", sig.ID)
+		s.At("json").Problem("signal %q has a key, but a payload of this format is one bare value", sig.ID)
 	}
 	if sig.Path != "" {
 		problem(s.At("path"), sig.Path, checkPath)

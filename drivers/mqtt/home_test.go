@@ -155,8 +155,25 @@ func (r *running) tells(t testing.TB, words string) {
 // counts is a Monitor that counts malformed payloads.
 type counts struct {
 	drivers.Discard
-	mu      sync.Mutex
-	details []string
+	mu        sync.Mutex
+	details   []string
+	unclaimed []string             // topics, with the model that would fit
+	expiring  map[string]time.Time // certificates
+}
+
+func (c *counts) Unclaimed(topic, profile string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unclaimed = append(c.unclaimed, strings.TrimSpace(topic+" "+profile))
+}
+
+func (c *counts) Expiring(certificate string, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.expiring == nil {
+		c.expiring = map[string]time.Time{}
+	}
+	c.expiring[certificate] = until
 }
 
 func (c *counts) Malformed(device string, reason drivers.Reason, detail string) {

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -187,6 +188,30 @@ func TestMosquittoDeliversAgainWhatTheGatewayDidNotHold(t *testing.T) {
 	r.tells(t, "zigbee.link=1 smoke-201.smoke=0") // and the first not once more
 }
 
+// MQ13: of a shared subscription each message goes to one of those who share it, and to nobody twice.
+func TestMosquittoSharesASubscription(t *testing.T) {
+	m := newMosquitto(t, "allow_anonymous true").start()
+	const text = `
+mqtt: {url: "mqtt://%s", client_id: gateway-%d}
+devices: [{id: smoke, topic: "$share/gateways/zigbee2mqtt/+", availability: [], signals: [{id: n, kind: number, json: n}]}]
+`
+	one, two := start(t, open(t, fmt.Sprintf(text, m.address, 1))).up(t), start(t, open(t, fmt.Sprintf(text, m.address, 2))).up(t)
+	for i := range 20 {
+		m.pub("-t", "zigbee2mqtt/smoke", "-m", fmt.Sprintf(`{"n":%d}`, i))
+	}
+	eventually(t, "all 20 are told", func() bool {
+		return strings.Count(one.all(), "smoke.n=")+strings.Count(two.all(), "smoke.n=") == 20
+	})
+	for i := range 20 {
+		if n := strings.Count(one.all()+" "+two.all()+" ", fmt.Sprintf("smoke.n=%d ", i)); n != 1 {
+			t.Errorf("%d is told %d times", i, n)
+		}
+	}
+	if !strings.Contains(one.all(), "smoke.n=") || !strings.Contains(two.all(), "smoke.n=") {
+		t.Error("one of the two heard everything")
+	}
+}
+
 func TestMosquittoStatusTopicAndWill(t *testing.T) {
 	m := newMosquitto(t, "allow_anonymous true").start()
 	statusTopic(t, m.address)
@@ -229,7 +254,16 @@ func TestMosquittoWithCertificates(t *testing.T) {
 mqtt: {url: "mqtts://%s", tls: {ca: %[2]s/%[3]s.pem, cert: %[2]s/%[4]s.pem, key: %[2]s/%[4]s.key}}
 devices: [{id: smoke-201, topic: "zigbee2mqtt/smoke-201", profile: zigbee}]
 `
-	start(t, open(t, fmt.Sprintf(text, m.address, m.dir, "ca", "client"))).up(t)
+	trusted := open(t, fmt.Sprintf(text, m.address, m.dir, "ca", "client"))
+	seen := &counts{}
+	trusted.monitor = seen
+	start(t, trusted).up(t)
+	eventually(t, "all three certificates end within 30 days, and that is told", func() bool { // MQ14
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		left := time.Until(seen.expiring["the broker's certificate"])
+		return len(seen.expiring) == 3 && left > 0 && left < renewWithin && !seen.expiring[m.dir+"/ca.pem"].IsZero() && !seen.expiring[m.dir+"/client.pem"].IsZero()
+	})
 	for name, c := range map[string]struct{ ca, cert, want string }{
 		"a broker that we do not trust":         {"stranger", "client", "certificate"},
 		"a broker that does not trust us":       {"ca", "stranger", ""}, // TLS 1.3: it hangs up after the handshake
@@ -250,6 +284,22 @@ devices: [{id: smoke-201, topic: "zigbee2mqtt/smoke-201", profile: zigbee}]
 	}
 	insecure := fmt.Sprintf(strings.ReplaceAll(text, "ca: %[2]s/%[3]s.pem", "insecure: true"), m.address, m.dir, "", "client")
 	start(t, open(t, insecure)).up(t)
+}
+
+// MQ14: nothing is told of a certificate with more than 30 days to go, and one that was renewed is taken back.
+func TestCertificatesAreToldThirtyDaysAhead(t *testing.T) {
+	seen := &counts{}
+	d := &driver{log: slog.New(slog.DiscardHandler), monitor: seen}
+	end := noon.Add(100 * 24 * time.Hour)
+	for _, c := range []struct {
+		now  time.Time
+		want time.Time
+	}{{noon, time.Time{}}, {end.Add(-renewWithin - time.Second), time.Time{}}, {end.Add(-renewWithin), end}, {end.Add(time.Hour), end}, {noon, time.Time{}}} {
+		d.tellEnds(ends{"ours": end}, c.now)
+		if got := seen.expiring["ours"]; !got.Equal(c.want) {
+			t.Errorf("at %s: %s, want %s", c.now, got, c.want)
+		}
+	}
 }
 
 // authority signs certificates for 127.0.0.1.

@@ -92,7 +92,8 @@ func (d *driver) stranger(p *publication, now time.Time) {
 
 // look answers with the topic and model of a device, if there is something new to tell of it.
 func (st *strangers) look(p *publication, now time.Time) (topic, model string, fresh bool) {
-	if len(p.payload) == 0 || st.ours(p.topic) || now.Sub(st.second) < time.Second && st.tries >= triesASecond {
+	watched := slices.ContainsFunc(st.filters, func(filter string) bool { return matches(filter, p.topic) })
+	if !watched || len(p.payload) == 0 || st.ours(p.topic) || now.Sub(st.second) < time.Second && st.tries >= triesASecond {
 		return "", "", false
 	}
 	if now.Sub(st.second) >= time.Second {

@@ -1,0 +1,105 @@
+package mqtt
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/conf"
+)
+
+// neighbours is an endpoint that watches for devices, with models that they may be of.
+func neighbours(t testing.TB, address string, m drivers.Monitor) *driver {
+	e, root := endpoint("home.yaml", fmt.Sprintf(`
+mqtt: {url: "mqtt://%s", topic: "zigbee2mqtt/{id}", watch: ["shellies/#", "application/+/device/+/event/up"]}
+devices:
+  - {id: smoke-201, profile: zigbee}
+  - {id: shelly, topic: shellies/known, profile: bare}
+`, address))
+	bytes := conf.Parse("bytes.yaml", []byte(`{format: chirpstack, bytes: {checksum: sum, fields: [{key: event, at: 0, type: uint8}]}}`), conf.OS())
+	e.Monitor = m
+	delete(e.Profiles, "broken")
+	e.Profiles["detailed"] = drivers.Profile{ID: "detailed", Protocol: "mqtt", Signals: []drivers.Signal{
+		{ID: "smoke", Kind: "smoke", JSON: "smoke"}, {ID: "battery", Kind: "battery", JSON: "battery"}}}
+	e.Profiles["bare"] = drivers.Profile{ID: "bare", Protocol: "mqtt", Signals: []drivers.Signal{{ID: "gas", Kind: "gas_alarm", Path: "sensor/gas", Enum: map[string]int{"none": 0, "mild": 1}}}}
+	e.Profiles["lora"] = drivers.Profile{ID: "lora", Protocol: "mqtt", Settings: bytes, Signals: []drivers.Signal{{ID: "smoke", Kind: "smoke", JSON: "object.event"}}}
+	d := New()(e).(*driver)
+	if p := append(root.Problems(), bytes.Problems()...); p != nil {
+		t.Fatal(p)
+	}
+	return d
+}
+
+// MQ19: an unknown device under a wildcard is told with the model that would fit, and gives no readings.
+func TestUnclaimedDevicesAreToldWithTheModelThatWouldFit(t *testing.T) {
+	for name, c := range map[string]struct {
+		says []string // topic=payload
+		want []string
+	}{
+		"a detector behind the pattern of the endpoint": {[]string{`zigbee2mqtt/new={"smoke":false}`}, []string{"zigbee2mqtt/new detailed"}},
+		"once, however often it speaks":                 {[]string{`zigbee2mqtt/new={"smoke":false}`, `zigbee2mqtt/new={"smoke":true}`}, []string{"zigbee2mqtt/new detailed"}},
+		"again when it turns out to be of a model":      {[]string{`zigbee2mqtt/new={"x":1}`, `zigbee2mqtt/new={"smoke":true}`}, []string{"zigbee2mqtt/new", "zigbee2mqtt/new detailed"}},
+		"what is configured is not unclaimed":           {[]string{`zigbee2mqtt/smoke-201={"smoke":true}`, `shellies/known/sensor/gas=mild`, `shellies/known/other=1`}, nil},
+		"a value on a topic below the device's":         {[]string{"shellies/unknown/sensor/gas=none"}, []string{"shellies/unknown bare"}},
+		"a word that the model does not know":           {[]string{"shellies/unknown/sensor/gas=what"}, []string{"shellies/unknown/sensor/gas"}},
+		"bytes whose checksum is right":                 {[]string{`application/a/device/b/event/up={"fPort":1,"data":"Af8="}`}, []string{"application/a/device/b lora"}},
+		"bytes whose checksum is wrong":                 {[]string{`application/a/device/b/event/up={"fPort":1,"data":"Afw="}`}, []string{"application/a/device/b/event/up"}},
+		"a message outside what is watched":             {[]string{`elsewhere={"smoke":true}`, `zigbee2mqtt/new=`}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := &counts{}
+			d := neighbours(t, "127.0.0.1", seen)
+			now := noon
+			for _, one := range c.says {
+				topic, payload, _ := strings.Cut(one, "=")
+				now = now.Add(time.Second)
+				if told := d.take(&publication{topic: topic, payload: []byte(payload)}, now); !strings.Contains(topic, "smoke-201") && !strings.Contains(topic, "known/") && told.readings != nil {
+					t.Errorf("%s tells %v", topic, told.readings)
+				}
+			}
+			if !slices.Equal(seen.unclaimed, c.want) {
+				t.Errorf("%q, want %q", seen.unclaimed, c.want)
+			}
+		})
+	}
+}
+
+func TestAFloodOfUnclaimedDevicesIsBounded(t *testing.T) {
+	seen := &counts{}
+	d := neighbours(t, "127.0.0.1", seen)
+	for i := range 10_000 {
+		d.take(&publication{topic: fmt.Sprint("zigbee2mqtt/", i), payload: []byte(`{"smoke":true}`)}, noon)
+	}
+	if len(seen.unclaimed) != triesASecond {
+		t.Errorf("%d looked at within a second, want %d", len(seen.unclaimed), triesASecond)
+	}
+	for i := range 10_000 {
+		d.take(&publication{topic: fmt.Sprint("zigbee2mqtt/", i), payload: []byte(`{"smoke":true}`)}, noon.Add(time.Duration(i)*time.Second))
+	}
+	if len(seen.unclaimed) != maxStrangers {
+		t.Errorf("%d kept, want %d", len(seen.unclaimed), maxStrangers)
+	}
+}
+
+func TestMosquittoShowsUnclaimedDevices(t *testing.T) {
+	m := newMosquitto(t, "allow_anonymous true").start()
+	m.pub("-r", "-t", "zigbee2mqtt/new", "-m", `{"smoke":false}`)
+	seen := &counts{}
+	r := start(t, neighbours(t, m.address, seen)).up(t)
+	m.pub("-t", "zigbee2mqtt/smoke-201", "-m", `{"smoke":true}`)
+	r.tells(t, "smoke-201.smoke=1")
+	eventually(t, "the new one is told", func() bool {
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		return slices.Equal(seen.unclaimed, []string{"zigbee2mqtt/new detailed"})
+	})
+	if n := strings.Count(r.all(), "smoke-201.smoke=1"); n != 1 {
+		t.Errorf("a message under two of our filters is told %d times", n)
+	}
+	if strings.Contains(r.all(), "new") {
+		t.Error("it gives readings: ", r.all())
+	}
+}
