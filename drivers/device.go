@@ -25,13 +25,19 @@ type Signal struct {
 	Scale    float64        `yaml:"scale"`
 	Offset   float64        `yaml:"offset"`
 	Unit     string         `yaml:"unit"`
-	NA       []float64      `yaml:"na"`    // raw values by which the device says that it has no reading
-	Flags    map[int]string `yaml:"flags"` // bit number to name, for type bits
-	Enum     map[string]int `yaml:"enum"`  // word of a payload to its code
-	Range    []float64      `yaml:"range"` // plausible values, [least, greatest]; outside is Bad
+	NA       []float64      `yaml:"na"`     // raw values by which the device says that it has no reading
+	Flags    map[int]string `yaml:"flags"`  // bit number to name, for type bits
+	Enum     map[string]int `yaml:"enum"`   // word of a payload to its code
+	Active   []float64      `yaml:"active"` // raw values of a state that mean 1; every other means 0
+	Range    []float64      `yaml:"range"`  // plausible values, [least, greatest]; outside is Bad
 	Deadband float64        `yaml:"deadband"`
 	Writable bool           `yaml:"writable"`
 	Optional bool           `yaml:"optional"` // not every unit of the model has it: silent until first seen
+
+	// What other signals of the same device say about this one; see relation.go.
+	ScaleBy    Names      `yaml:"scale_by"`    // it is multiplied by their values: a transformer's ratio
+	DecimalsBy string     `yaml:"decimals_by"` // it has as many decimals as this says
+	ValidIf    Conditions `yaml:"valid_if"`    // else the device has no value for it
 }
 
 // Of is the table entry of the signal's kind.
@@ -126,6 +132,9 @@ func (e Endpoint) Device(s conf.Section, protocol string, own any) (Device, Prof
 	default:
 		d.Signals = DecodeSignals(listed.Signals)
 	}
+	if protocol != "modbus" {
+		e.refuseRelations(s, listed.Signals, d)
+	}
 	if d.Every == 0 {
 		d.Every = p.Every
 	}
@@ -164,6 +173,7 @@ func DecodeSignals(sections []conf.Section) []Signal {
 		seen[sig.ID] = true
 		signals = append(signals, sig)
 	}
+	checkRelations(sections, signals)
 	return signals
 }
 
@@ -191,6 +201,9 @@ func check(s conf.Section, sig Signal) {
 	}
 	if sig.Scale == 0 {
 		s.At("scale").Problem("a scale of 0 makes every value 0")
+	}
+	if len(sig.Active) > 0 && kind.Form != State {
+		s.At("active").Problem("active is for states; %s is none", sig.Kind)
 	}
 	if sig.Deadband < 0 {
 		s.At("deadband").Problem("a deadband is not negative")

@@ -59,6 +59,9 @@ func ParseAddress(at string) (a Address, why i18n.Text, ok bool) {
 			table = i
 		}
 	}
+	if on, ok := printed(at); ok {
+		return a, i18n.T("%s is an address as manuals print it; give the one on the wire, which is %s", at, on.String()), false
+	}
 	if table < 0 || !found {
 		return a, i18n.T("an address is coil, discrete, input or holding, a colon and a number: holding:11 or holding:11.3 or holding:11.12-15, not %q", at), false
 	}
@@ -86,6 +89,21 @@ func ParseAddress(at string) (a Address, why i18n.Text, ok bool) {
 	}
 	a.Low, a.High = uint8(l), uint8(h)
 	return a, why, true
+}
+
+// printed reads an address in the way of manuals: a digit for the table, then four or five for the number from 1. 40001 is
+// holding:0.
+func printed(at string) (a Address, ok bool) {
+	if len(at) != 5 && len(at) != 6 {
+		return a, false
+	}
+	tables := map[byte]Table{'0': Coil, '1': Discrete, '3': Input, '4': Holding}
+	table, known := tables[at[0]]
+	n, err := strconv.ParseUint(at[1:], 10, 17)
+	if !known || err != nil || n < 1 || n > 65536 {
+		return a, false
+	}
+	return Address{Table: table, Number: uint16(n - 1)}, true
 }
 
 // parseNumber reads decimal digits, or hexadecimal ones after 0x; no sign, no octal.

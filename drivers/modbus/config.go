@@ -195,6 +195,7 @@ func compileAll(s conf.Section, dev drivers.Device, l limits) []point {
 		}
 		points = append(points, p)
 	}
+	linkPoints(points)
 	return points
 }
 

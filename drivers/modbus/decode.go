@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"embergate/drivers"
@@ -16,11 +17,16 @@ import (
 // in a reply, least significant first; false where there is nothing at the address. A signal that Modbus cannot read, or
 // that read does not give, is Bad.
 func Decode(signals []drivers.Signal, read func(table Table, addr uint16, n int) ([]byte, bool), now time.Time) []drivers.Reading {
-	readings := make([]drivers.Reading, 0, len(signals))
-	for _, sig := range signals {
-		p, mistakes := compile(sig)
-		if len(mistakes) > 0 {
-			readings = append(readings, p.bad(now, drivers.Decode, mistakes[0].text().String()))
+	readings, points := make([]drivers.Reading, len(signals)), make([]point, len(signals))
+	wrong := make([][]mistake, len(signals))
+	for i, sig := range signals {
+		points[i], wrong[i] = compile(sig)
+	}
+	linkPoints(points)
+	for i := range points {
+		p := &points[i]
+		if len(wrong[i]) > 0 {
+			readings[i] = p.bad(now, drivers.Decode, wrong[i][0].text().String())
 			continue
 		}
 		raw, ok := read(p.at.Table, p.at.Number, p.count)
@@ -28,11 +34,12 @@ func Decode(signals []drivers.Signal, read func(table Table, addr uint16, n int)
 			raw = []byte{raw[0] & 1}
 		}
 		if !ok {
-			readings = append(readings, p.bad(now, drivers.Offline, "nothing was read at "+p.at.String()))
+			readings[i] = p.bad(now, drivers.Offline, "nothing was read at "+p.at.String())
 			continue
 		}
-		readings = append(readings, p.reading(raw, now))
+		readings[i] = p.reading(raw, now)
 	}
+	relate(points, readings)
 	return readings
 }
 
@@ -58,7 +65,7 @@ func (p *point) reading(raw []byte, now time.Time) drivers.Reading {
 		return r
 	}
 	value := p.scaled(n)
-	if reason, detail := p.implausible(value); reason != "" {
+	if reason, detail := p.implausible(value); reason != "" && len(p.relations) == 0 { // else relate looks at it
 		r.Reason, r.Detail = reason, detail
 		return r
 	}
@@ -152,8 +159,14 @@ func (p *point) absent(n float64, pattern uint64) bool {
 	return false
 }
 
-// scaled is raw × scale + offset.
+// scaled is raw × scale + offset, or where active says which raw values are 1, that.
 func (p *point) scaled(n float64) float64 {
+	if len(p.Active) > 0 {
+		if slices.Contains(p.Active, n) {
+			return 1
+		}
+		return 0
+	}
 	if p.inverse != 0 {
 		return n/p.inverse + p.Offset
 	}

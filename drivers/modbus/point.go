@@ -21,6 +21,7 @@ type point struct {
 	swapWords bool
 	value     drivers.Form // of the kind
 	inverse   float64      // 1/scale where that is whole, so that 2301 × 0.1 is 230.1; else 0
+	relations []relation   // to other points of the device
 }
 
 // form is how the bits of a point become a number.
@@ -221,6 +222,12 @@ func (p *point) meaning() (all []mistake) {
 	status := p.Type == "bits"
 	if status && (p.Scale != 1 || p.Offset != 0) {
 		wrong("scale", i18n.T("a status word has neither scale nor offset"))
+	}
+	if len(p.Active) > 0 && (p.Scale != 1 || p.Offset != 0) {
+		wrong("active", i18n.T("active is compared with the raw value: leave out scale and offset"))
+	}
+	if len(p.Active) > 0 && p.Writable {
+		wrong("writable", i18n.T("which of its active values should be written? give a signal of its own for that"))
 	}
 	if len(p.Flags) > 0 && !status {
 		wrong("flags", i18n.T("flags name the bits of a value of type bits"))

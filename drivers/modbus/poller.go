@@ -92,6 +92,7 @@ func (p *poller) poll(ctx context.Context) []drivers.Reading {
 	for _, b := range p.blocks {
 		asked = append(asked, round.fetch(b)...)
 	}
+	relate(p.device.points, round.readings)
 	if i := slices.Index(asked, round.stuck) + 1; i > 0 { // last next time, so that the next poll begins with another
 		asked = slices.Concat(asked[i:], asked[:i])
 	}
