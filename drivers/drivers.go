@@ -8,6 +8,7 @@ package drivers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -75,6 +76,9 @@ type Driver interface {
 	// the slice. A batch is what one poll of one device, or one message, gave; a signal is in it once.
 	Run(ctx context.Context, emit func([]Reading)) error
 }
+
+// ErrPanic is wrapped by the error of a Run that ended because a goroutine of the driver panicked.
+var ErrPanic = errors.New("driver panicked")
 
 // Writer is a driver that can set outputs. Write returns when the device confirmed the value, or an error that says why
 // not. It is safe to call while Run runs, and fails at once while it does not.

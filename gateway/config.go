@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -92,6 +93,15 @@ func readConfig(root conf.Section) (Config, *time.Location) {
 }
 
 func (c Site) check(s conf.Section) *time.Location {
+	if c.Beds < 0 || c.Beds > 10_000 {
+		s.At("beds").Problem("must be between %d and %d", 0, 10_000)
+	}
+	if c.Position.Lat < -90 || c.Position.Lat > 90 {
+		s.At("position").At("lat").Problem("must be between %d and %d", -90, 90)
+	}
+	if c.Position.Lon < -180 || c.Position.Lon > 180 {
+		s.At("position").At("lon").Problem("must be between %d and %d", -180, 180)
+	}
 	if !drivers.IDPattern.MatchString(c.ID) {
 		s.At("id").Problem("an id is 1 to 40 of a-z, 0-9 and -, not %q", c.ID)
 	}
@@ -110,8 +120,8 @@ func (c Site) check(s conf.Section) *time.Location {
 }
 
 func (c Console) check(s conf.Section) {
-	host, _, err := net.SplitHostPort(c.Listen)
-	if err != nil {
+	host, port, err := net.SplitHostPort(c.Listen)
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 || n > 65535 {
 		s.At("listen").Problem("%q is no address; write it as %s", c.Listen, "127.0.0.1:8080")
 		return
 	}
@@ -141,7 +151,8 @@ func checkURL(s conf.Section, raw string, schemes ...string) {
 
 // checkAddress reports what is no host:port.
 func checkAddress(s conf.Section, raw string) {
-	if host, port, err := net.SplitHostPort(raw); err != nil || host == "" || port == "" {
+	host, port, err := net.SplitHostPort(raw)
+	if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 {
 		s.Problem("%q is no address; write it as %s", raw, "host:port")
 	}
 }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,10 +13,7 @@ import (
 	"embergate/rules"
 )
 
-var (
-	errNotOnDisk = errors.New("done, but not yet written to disk: the journal does not take it")
-	errStopping  = errors.New("the gateway is stopping")
-)
+var errStopping error = &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("the gateway is stopping; try again in a moment")}
 
 // Faults of the gateway itself go the way of every alarm: one open fault for each rule and subject.
 var (
@@ -32,15 +30,31 @@ var (
 
 var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, certificateEnds}
 
-// ownRuleOf is the gateway's own rule of an alarm's key, nil where the key is of another.
-func ownRuleOf(key string) *rules.Rule {
-	id, _, _ := strings.Cut(key, "@")
-	for _, r := range ownRules {
-		if r.ID == id {
-			return r
-		}
+// ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
+// the configuration: a person then ends what is left of it.
+func (h *hub) ownRuleOf(key string) *rules.Rule {
+	id, subject, _ := strings.Cut(key, "@")
+	i := slices.IndexFunc(ownRules, func(r *rules.Rule) bool { return r.ID == id })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	there := true
+	switch ownRules[i] {
+	case ruleFailed:
+		there = h.rules[subject] != nil
+	case driverFailed:
+		there = h.live.links[subject] != nil
+	case outputFailed:
+		there = h.live.signals[subject] != nil
+	case channelFailed:
+		there = slices.Contains(h.g.channels.IDs(), subject)
+	case uplinkLate:
+		there = slices.ContainsFunc(h.g.uplinks, func(u uplink) bool { return u.id == subject })
+	}
+	if !there {
+		return nil
+	}
+	return ownRules[i]
 }
 
 // lateAfter is the age of the oldest record that waits for a platform from which it is a fault (row SF14).
@@ -81,7 +95,7 @@ func (h *hub) supervision(now time.Time) {
 		late := !oldest.IsZero() && now.Sub(oldest) > lateAfter
 		var why error
 		if late {
-			why = fmt.Errorf("the oldest record waits since %s; %s", oldest.In(h.g.location).Format(time.DateTime), u.Status().LastError)
+			why = errors.New(h.g.cfg.Site.Language.Say("the oldest record waits since %s: %s", oldest.In(h.g.location).Format(time.DateTime), u.Status().LastError))
 		}
 		h.fault(now, uplinkLate, u.id, late, why)
 	}
@@ -92,11 +106,18 @@ func (h *hub) supervision(now time.Time) {
 		ends := h.g.metrics.notices.certificates(l.id, h.g.location)
 		h.fault(now, certificateEnds, l.id, ends != nil, ends)
 	}
+	damaged := map[string]bool{}
 	for i, damage := range h.store.DamageTexts() {
+		damaged[fmt.Sprintf("%s@store-%d", stateDamaged.ID, i+1)] = true
 		h.fault(now, stateDamaged, fmt.Sprintf("store-%d", i+1), true, errors.New(h.g.cfg.Site.Language.Say(damage.Format, damage.Args...)))
 	}
 	full := h.store.Room()
 	h.fault(now, diskFull, "store", full != nil, full)
+	for key := range h.faults {
+		if subject, ok := strings.CutPrefix(key, stateDamaged.ID+"@"); ok && !damaged[key] {
+			h.fault(now, stateDamaged, subject, false, nil) // of an earlier start
+		}
+	}
 	h.fault(now, stateAway, "store", h.away != nil, h.away)
 }
 

@@ -133,13 +133,16 @@ func (g *Gateway) readEndpoints(models drivers.Profiles) {
 	}
 	ids := map[string]bool{}
 	for _, s := range g.cfg.Endpoints {
+		claim(ids, s.At("id").Value(), s.At("id"))
 		l := g.readEndpoint(s, protocols, models)
 		if l == nil {
 			continue
 		}
-		claim(ids, l.id, s.At("id"))
 		for _, d := range l.driver.Devices() {
 			claim(ids, d.ID, d.Section.At("id"))
+			if d.Stale > 0 && d.Stale < d.Every {
+				d.Section.At("stale").Problem("stale is at least the period, %s, or every value is stale before the next comes", d.Every)
+			}
 			if _, ok := g.places[d.Zone]; d.Zone != "" && !ok {
 				d.Section.At("zone").NotOneOf(d.Zone, zoneIDs(g.places))
 			}
@@ -211,10 +214,11 @@ func (g *Gateway) Replace(old *Gateway) { g.windows = old.state }
 // Run runs the gateway until ctx ends, then shuts down in the direction of the data: drivers stop, the hub drains, queues
 // are on disk, the console closes. What is down or broken at start is a fault that people see, and recovers by itself.
 func (g *Gateway) Run(ctx context.Context) error {
-	st, away, err := g.openStore()
+	st, away, forget, err := g.openStore()
 	if err != nil {
 		return err
 	}
+	defer forget()
 	h, err := newHub(ctx, g, st)
 	if err != nil {
 		return errors.Join(err, st.Close())
@@ -226,7 +230,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	go func() { defer close(hubDone); h.run() }()
 	for _, u := range g.uplinks {
 		senders.Go(func() {
-			if err := u.Run(north, h.queues[u.id], st); err != nil {
+			if err := u.Run(north, h.queues[u.id], siteJournal{st}); err != nil {
 				g.Log.Error("uplink ended", "uplink", u.id, "err", err)
 			}
 		})
@@ -255,22 +259,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 // openStore opens the state directory. Where that cannot be used (full, locked, not ours), the home is protected all the
-// same, with a directory that does not outlive the process; away then says why (RE07).
-func (g *Gateway) openStore() (st *store.Store, away, err error) {
+// same, with a directory that does not outlive the run; away then says why (RE07). Forget removes it after the store is
+// closed.
+func (g *Gateway) openStore() (st *store.Store, away error, forget func(), err error) {
 	st, err = store.Open(string(g.cfg.Data), g.Log)
 	if err == nil {
-		return st, nil, nil
+		return st, nil, func() {}, nil
 	}
 	away = fmt.Errorf("state in %s: %w", g.cfg.Data, err)
 	dir, err := os.MkdirTemp(os.Getenv("RUNTIME_DIRECTORY"), "embergate-") // systemd's, in memory; else the temporary one
 	if err != nil {
-		return nil, nil, errors.Join(away, err)
+		return nil, nil, nil, errors.Join(away, err)
 	}
 	g.Log.Error("state directory not usable, nothing will be remembered after the next restart", "err", away, "instead", dir)
+	forget = func() { _ = os.RemoveAll(dir) } // what is left is in a temporary directory
 	if st, err = store.Open(dir, g.Log); err != nil {
-		return nil, nil, errors.Join(away, err)
+		forget()
+		return nil, nil, nil, errors.Join(away, err)
 	}
-	return st, away, nil
+	return st, away, forget, nil
 }
 
 // serve keeps the console listening: an address that is taken must not keep alarms from working.

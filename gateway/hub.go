@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,19 +29,25 @@ type hub struct {
 	acts   chan func(now time.Time)
 	quit   chan struct{}
 
-	live    *live // latest readings and which devices answer
-	state   *rules.State
-	board   *alarm.Board
-	static  map[*rules.Instance]alarm.Condition // what never changes of each condition
-	rules   map[string]*rules.Rule              // by the key of an instance
-	outputs *outputs
-	writes  sync.WaitGroup  // outputs on their way
-	events  []alarm.Event   // of this turn, not yet on disk
-	unsaved []alarm.Event   // of earlier turns that the disk would not take
-	seq     int64           // of the latest event in the journal
-	faults  map[string]bool // of the gateway itself, by key: open or not
-	queues  map[string]*store.Queue
-	report  *reporter // the gateway's own series
+	live       *live // latest readings and which devices answer
+	state      *rules.State
+	board      *alarm.Board
+	static     map[*rules.Instance]alarm.Condition // what never changes of each condition
+	rules      map[string]*rules.Rule              // by the key of an instance
+	bySignal   map[string][]*rules.Instance
+	outputs    *outputs
+	exercise   *exercise      // zones under test, and a drill
+	writes     sync.WaitGroup // outputs on their way
+	events     []alarm.Event  // of this turn, not yet on disk
+	sample     time.Time      // when what this turn is about was read
+	unsaved    []alarm.Event  // of earlier turns that the disk would not take
+	diskFailed bool
+	diskTried  time.Time
+	remembered time.Time       // when the devices' silence was last kept
+	seq        int64           // of the latest event in the journal
+	faults     map[string]bool // of the gateway itself, by key: open or not
+	queues     map[string]*store.Queue
+	report     *reporter // the gateway's own series
 
 	page page // what the console sees
 }
@@ -54,7 +62,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	now := time.Now()
 	h := &hub{
-		g: g, store: st, outbox: newOutbox(st), log: g.Log,
+		g: g, store: st, outbox: &outbox{Store: st}, log: g.Log,
 		in:     make(chan []drivers.Reading),
 		acts:   make(chan func(time.Time)),
 		quit:   make(chan struct{}),
@@ -62,7 +70,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		state:  g.rules.NewState(),
 		board:  alarm.Restore(now, records),
 		static: map[*rules.Instance]alarm.Condition{},
-		rules:  map[string]*rules.Rule{},
+		rules:  map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
 		faults: map[string]bool{},
 		queues: map[string]*store.Queue{},
 	}
@@ -77,20 +85,23 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	for _, in := range g.rules.Instances() {
 		h.static[in] = g.condition(in)
 		h.rules[in.Key] = in.Rule
+		h.bySignal[in.Signal] = append(h.bySignal[in.Signal], in)
 		inForce[in.Key] = in.Rule
 	}
 	for _, r := range records {
-		if rule := ownRuleOf(r.Key); rule != nil {
+		if rule := h.ownRuleOf(r.Key); rule != nil {
 			inForce[r.Key] = rule
 			h.faults[r.Key] = r.Alarm != nil && r.Alarm.Active()
 		}
 	}
+	h.recall(ctx)
 	h.board.Retain(inForce)
 	h.state.SetActive(h.active)
 	for _, u := range g.uplinks {
 		h.queues[u.id] = st.Queue(u.id, store.QueueLimit{})
 	}
 	h.outputs = newOutputs(h)
+	h.exercise = newExercise(h, now)
 	h.report = newReporter(g, now)
 	h.page.init(now)
 	return h, nil
@@ -98,44 +109,60 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 
 // run is the hub's loop; it ends after stop, when everything that was handed in is on disk.
 func (h *hub) run() {
-	h.record(time.Now(), "gateway.started", h.g.Version)
+	h.sample = time.Now()
+	h.record(h.sample, "gateway.started", h.g.Version)
 	watchdog := newWatchdog()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var ticked time.Time
 	for {
 		select {
 		case batch := <-h.in:
 			h.take(time.Now(), batch)
 		case act := <-h.acts:
-			act(time.Now())
+			h.sample = time.Now()
+			act(h.sample)
 		case <-timer.C:
-			now := time.Now()
-			h.tick(now)
-			watchdog.alive(now)
-			timer.Reset(h.sleep(now))
-			continue
 		case <-h.quit:
 			h.writes.Wait()
 			h.board.Checkpoint(time.Now()) // so that the restart takes no time from the delays under way
 			h.record(time.Now(), "gateway.stopped", "")
+			h.remember(context.Background())
 			return
 		}
-		timer.Reset(h.sleep(time.Now()))
+		now := time.Now()
+		if now.Sub(ticked) >= turn || h.due(now) {
+			h.tick(now) // however busy the drivers keep the hub
+			ticked = now
+			watchdog.alive(now)
+			now = time.Now()
+		}
+		timer.Reset(h.sleep(now, ticked))
 	}
 }
 
 // stop ends the loop. The drivers have stopped before.
 func (h *hub) stop() { close(h.quit) }
 
+// timers are what the hub wakes for before its turn; zero times are none.
+func (h *hub) timers() []time.Time {
+	return []time.Time{h.state.Next(), h.board.Next(), h.outputs.next(), h.exercise.next()}
+}
+
+// due tells whether one of the timers has ended.
+func (h *hub) due(now time.Time) bool {
+	return slices.ContainsFunc(h.timers(), func(t time.Time) bool { return !t.IsZero() && !now.Before(t) })
+}
+
 // sleep is how long nothing is due.
-func (h *hub) sleep(now time.Time) time.Duration {
-	d := turn
-	for _, next := range []time.Time{h.state.Next(), h.board.Next(), h.outputs.next()} {
+func (h *hub) sleep(now, ticked time.Time) time.Duration {
+	d := turn - now.Sub(ticked)
+	for _, next := range h.timers() {
 		if !next.IsZero() {
-			d = min(d, max(next.Sub(now), 0))
+			d = min(d, next.Sub(now))
 		}
 	}
-	return d
+	return max(d, 0)
 }
 
 // emit is what drivers hand their readings to: it returns when the hub holds them.
@@ -148,9 +175,22 @@ func (h *hub) emit(batch []drivers.Reading) {
 
 // take is the way of a batch: live state, uplinks, rules, alarms, journal.
 func (h *hub) take(now time.Time, batch []drivers.Reading) {
+	if len(batch) == 0 {
+		return
+	}
+	h.sample = batch[0].Time
+	if first := h.live.signals[batch[0].Signal]; first != nil && first.device == nil && batch[0].Value == 1 {
+		h.linked(now, batch[0].Signal)
+	}
 	batch = h.live.note(now, batch)
 	h.observe(now, batch)
 	h.commit(now)
+}
+
+// linked is told that an endpoint is connected: its driver works, and outputs that waited for it are written at once.
+func (h *hub) linked(now time.Time, key string) {
+	h.fault(now, driverFailed, strings.TrimSuffix(key, "."+drivers.LinkSignal), false, nil)
+	h.outputs.retry(now)
 }
 
 // observe passes readings on to uplinks and rules; the hub's own findings (stale, offline, online) go the same way.
@@ -171,7 +211,7 @@ func (h *hub) forward(batch []drivers.Reading) {
 			end++
 		}
 		for _, u := range h.g.uplinks {
-			if d != nil {
+			if d != nil && !h.exercise.tested[d.Zone] {
 				u.Readings(d.Device, batch[start:end])
 			}
 		}
@@ -187,6 +227,7 @@ func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 	for _, in := range instances {
 		c, result := h.static[in], h.state.Eval(in, now)
 		c.When, c.Until, c.Reading, c.Retained = result.When, result.Until, result.Reading, result.Retained
+		h.exercise.mark(in, &c)
 		if c.When == rules.True {
 			c.Message = h.g.message(in, result.Reading, c)
 		}
@@ -198,10 +239,15 @@ func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 
 // tick does what time alone brings.
 func (h *hub) tick(now time.Time) {
+	h.sample = now
 	h.observe(now, h.live.expire(now))
 	h.judge(now, h.state.Due(now))
 	h.events = append(h.events, h.board.Tick(now)...)
 	h.outputs.tick(now)
+	h.exercise.tick(now)
+	if now.Sub(h.remembered) >= rememberEach {
+		h.remember(context.Background())
+	}
 	h.supervision(now)
 	h.report.tick(now, h)
 	h.g.metrics.scan(now, h)
@@ -218,22 +264,16 @@ func (h *hub) record(now time.Time, kind, note string) {
 // commit puts the events of this turn on disk, and then tells outputs, people and platforms. Where the disk fails, outputs
 // and people are told all the same, and it is all written down when the disk works again.
 func (h *hub) commit(now time.Time) {
-	if len(h.unsaved) > 0 {
-		h.board.Checkpoint(now) // the records of the turns that failed
-	}
-	records := h.board.Changed()
-	if len(h.events) == 0 && len(records) == 0 {
-		return
-	}
+	h.exercise.see(now, h.events)
 	fresh := h.events
 	h.events = nil
-	h.save(now, fresh, records)
+	h.save(now, fresh)
 	h.outputs.start(now, fresh)
 	if len(fresh) == 0 {
 		return
 	}
 	for _, e := range fresh {
-		h.g.metrics.event(e, h.sampled(e), time.Now())
+		h.g.metrics.event(e, h.sample, time.Now())
 		h.logEvent(e)
 	}
 	h.show(now, true)
@@ -243,61 +283,71 @@ func (h *hub) commit(now time.Time) {
 	}
 }
 
-// save writes events, records and messages in one transaction; what the disk does not take is held in memory.
-func (h *hub) save(now time.Time, fresh []alarm.Event, records []alarm.Record) {
-	tx := store.Transaction{Events: append(h.unsaved, fresh...), Records: records}
-	for _, e := range tx.Events {
-		tx.Messages = append(tx.Messages, h.g.channels.Compose(e, now)...)
+// save writes events, records and messages in one transaction. While the disk takes nothing they wait in memory, people
+// are told from there, and the disk is tried again every diskPause.
+func (h *hub) save(now time.Time, fresh []alarm.Event) {
+	var messages []store.Message
+	for _, e := range fresh {
+		if !inside(e) {
+			messages = append(messages, h.g.channels.Compose(e, h.sample)...)
+		}
 	}
-	tx.Messages = h.outbox.undelivered(tx.Messages)
+	if h.diskFailed {
+		if now.Sub(h.diskTried) < diskPause {
+			h.wait(fresh, messages)
+			return
+		}
+		h.board.Checkpoint(now) // the records of the turns that failed
+	}
+	tx := store.Transaction{Events: append(h.unsaved, fresh...), Records: h.board.Changed(), Messages: append(h.outbox.waiting(), messages...)}
+	if len(tx.Events) == 0 && len(tx.Records) == 0 && len(tx.Messages) == 0 && !h.diskFailed {
+		return
+	}
 	err := h.store.Commit(context.Background(), &tx)
 	h.page.store.set(now, err)
 	if err != nil {
-		h.unsaved = tx.Events
-		if over := len(h.unsaved) - unsavedAtMost; over > 0 {
-			h.unsaved = h.unsaved[over:]
-		}
-		if len(h.unsaved) == 0 { // only records: they are tried again with a checkpoint
-			h.unsaved = append(h.unsaved, alarm.Event{ID: eventID("store.failed", now), Time: now, Type: "store.failed", Note: firstLine(err.Error())})
-		}
-		h.outbox.hold(tx.Messages)
+		h.diskFailed, h.diskTried = true, now
+		h.wait(fresh, messages)
 		h.log.Error("journal not written", "err", err, "events", len(h.unsaved))
 		return
 	}
-	if len(h.unsaved) > 0 {
+	if h.diskFailed {
 		h.log.Info("journal written again", "events", len(h.unsaved))
 		h.outbox.stored()
 	}
-	h.unsaved = nil
+	h.diskFailed, h.unsaved = false, nil
 	if n := len(tx.Events); n > 0 {
 		h.seq = tx.Events[n-1].Seq
 	}
 }
 
-// unsavedAtMost bounds the events that wait in memory for a disk that does not take them; the oldest go first.
-const unsavedAtMost = 10_000
+// wait keeps in memory what the disk does not take. The oldest events go first where there are too many.
+func (h *hub) wait(fresh []alarm.Event, messages []store.Message) {
+	h.unsaved = append(h.unsaved, fresh...)
+	if over := len(h.unsaved) - unsavedAtMost; over > 0 {
+		h.log.Error("events lost: the disk takes nothing and memory is full", "events", over, "first", h.unsaved[0].ID)
+		h.unsaved = h.unsaved[over:]
+	}
+	if lost := h.outbox.hold(messages); lost > 0 {
+		h.log.Error("messages lost: the disk takes nothing and memory is full", "messages", lost)
+	}
+}
+
+const (
+	unsavedAtMost = 10_000 // events that wait in memory
+	diskPause     = 5 * time.Second
+)
 
 // active counts the alarms of a class whose condition holds, for the conditions that ask; "" is every class.
 func (h *hub) active(class rules.Class) int { return activeAlarms(h.board, class) }
 
 func activeAlarms(b *alarm.Board, class rules.Class) (n int) {
 	for _, a := range b.Open() {
-		if a.Active() && (class == "" || a.Class == class) {
+		if a.Active() && !a.Test && (class == "" || a.Class == class) {
 			n++
 		}
 	}
 	return n
-}
-
-// sampled is when the reading that an event is about was taken; zero where there is none.
-func (h *hub) sampled(e alarm.Event) time.Time {
-	if e.Alarm == nil {
-		return time.Time{}
-	}
-	if s := h.live.signals[e.Alarm.Signal]; s != nil {
-		return s.at
-	}
-	return time.Time{}
 }
 
 func (h *hub) logEvent(e alarm.Event) {
@@ -315,9 +365,6 @@ func (h *hub) do(ctx context.Context, act func(now time.Time) ([]alarm.Event, er
 		events, err := act(now)
 		h.events = append(h.events, events...)
 		h.commit(now)
-		if err == nil && len(h.unsaved) > 0 {
-			err = errNotOnDisk
-		}
 		done <- err
 	}
 	select {

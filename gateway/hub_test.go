@@ -21,6 +21,7 @@ import (
 	"embergate/drivers/conf"
 	"embergate/gateway/alarm"
 	"embergate/gateway/store"
+	"embergate/rules"
 )
 
 // script is a protocol that does what a test says: its Run hands over what comes on say, panics or loses its endpoint on
@@ -117,6 +118,7 @@ endpoints:
         signals:
           - {id: lel, kind: gas_lel}
           - {id: valve, kind: relay, writable: true}
+%s
 rules:
   packs: [comms]
   inline:
@@ -124,12 +126,21 @@ rules:
        outputs: [{write: gas.valve, value: 1, max_on: %s}], message: "{zone} {value} {unit}"}
 `
 
-// live starts the gateway of a scripted home in a folder, and waits until it is alive.
-func startHome(t *testing.T, s *script, dir, maxOn string) *home {
+// mute is a device that says nothing.
+const mute = `      - {id: mute, every: 100ms, signals: [{id: a, kind: voltage}]}`
+
+// startHome starts the gateway of a scripted home in a folder, and waits until it is alive.
+func startHome(t *testing.T, s *script, dir, maxOn string, more ...string) *home {
+	t.Helper()
+	return startConfig(t, s, dir, fmt.Sprintf(scriptedHome, dir, strings.Join(more, "\n"), maxOn))
+}
+
+// startConfig starts the gateway of a configuration over a script.
+func startConfig(t *testing.T, s *script, dir, config string) *home {
 	t.Helper()
 	l := httptest.NewUnstartedServer(nil).Listener
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	root := conf.Parse(filepath.Join(dir, "home.yaml"), fmt.Appendf(nil, scriptedHome, dir, maxOn), conf.OS())
+	root := conf.Parse(filepath.Join(dir, "home.yaml"), []byte(config), conf.OS())
 	g, err := New(root, Options{Protocols: map[string]func() drivers.Protocol{"script": s.protocol}, Log: log, Listener: l})
 	if err != nil {
 		t.Fatal(err)
@@ -305,11 +316,12 @@ func TestAnOutputGoesBackAfterItsLongestTimeAlsoAfterARestart(t *testing.T) {
 
 func TestAnOutputThatDoesNotDoAsToldIsAFault(t *testing.T) {
 	s := newScript()
-	s.refuse = writeTries
+	s.refuse = toleratedFail
 	h := startHome(t, s, t.TempDir(), "0s")
 	s.reads("gas.lel", 30)
 	h.alarms("high unacknowledged, gateway-output unacknowledged")
-	if got := strings.Join(h.journal(), " "); !strings.Contains(got, "output.failed") {
+	h.alarms("high unacknowledged, gateway-output returned") // it was tried again, and did
+	if got := strings.Join(h.journal(), " "); !strings.Contains(got, "output.failed") || !strings.Contains(got, "output.written") {
 		t.Error(got)
 	}
 }
@@ -330,5 +342,90 @@ func TestAHomeWhoseDiskCannotBeUsedIsProtectedAllTheSame(t *testing.T) {
 	defer r.Body.Close()
 	if r.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("ready: %s", r.Status)
+	}
+}
+
+// TestABusyBusDoesNotKeepTheHubFromItsTurns: one device speaks without a pause, the other dies; its silence is noticed.
+func TestABusyBusDoesNotKeepTheHubFromItsTurns(t *testing.T) {
+	s := newScript()
+	h := startHome(t, s, t.TempDir(), "0s", mute)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case s.say <- []drivers.Reading{{Signal: "gas.lel", Time: time.Now(), Value: 1, Quality: drivers.Good}}:
+			case <-done:
+				return
+			}
+		}
+	}()
+	h.alarms("device-lost unacknowledged")
+}
+
+// TestADeviceThatIsOffIsNotReady: /readyz names it.
+func TestADeviceThatIsOffIsNotReady(t *testing.T) {
+	s := newScript()
+	h := startHome(t, s, t.TempDir(), "0s", mute)
+	s.reads("gas.lel", 1)
+	eventually(t, "/readyz names the dead device", func() bool {
+		r, err := http.Get(h.url + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		body, _ := io.ReadAll(r.Body)
+		return r.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(body), "device mute")
+	})
+}
+
+func TestASecondAlarmNeverShortensAnOutput(t *testing.T) {
+	o, now := &outputs{h: &hub{live: &live{signals: map[string]*signal{}}}, orders: map[string]*order{}}, time.Now()
+	back := func(maxOn time.Duration) time.Duration {
+		o.order(now, rules.Output{Write: "valve", Value: 1, MaxOn: maxOn}, "1")
+		if o.orders["valve"].Back.IsZero() {
+			return 0
+		}
+		return o.orders["valve"].Back.Sub(now)
+	}
+	for _, step := range []struct{ maxOn, want time.Duration }{
+		{10 * time.Minute, 10 * time.Minute}, {time.Minute, 10 * time.Minute}, {time.Hour, time.Hour}, {0, 0}, {time.Minute, 0},
+	} {
+		if got := back(step.maxOn); got != step.want {
+			t.Errorf("after %s more it goes back in %s, want %s", step.maxOn, got, step.want)
+		}
+	}
+	if o.orders["valve"].Rest != 0 {
+		t.Errorf("it goes back to %g", o.orders["valve"].Rest)
+	}
+}
+
+// TestADiskThatWorksAgainTakesWhatWaited: also when nothing new happens.
+func TestADiskThatWorksAgainTakesWhatWaited(t *testing.T) {
+	s := newScript()
+	root := conf.Parse("home.yaml", fmt.Appendf(nil, scriptedHome, t.TempDir(), "", "0s"), conf.OS())
+	g, err := New(root, Options{Protocols: map[string]func() drivers.Protocol{"script": s.protocol}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil || root.Problems() != nil {
+		t.Fatal(err, root.Problems())
+	}
+	st, err := store.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	h, err := newHub(t.Context(), g, st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	h.diskFailed, h.diskTried = true, now
+	h.events = []alarm.Event{{ID: "1", Time: now, Type: "output.failed"}}
+	h.commit(now.Add(time.Second))
+	if len(h.unsaved) != 1 {
+		t.Fatalf("%d events wait, want 1: the disk is left alone for a while", len(h.unsaved))
+	}
+	h.commit(now.Add(diskPause))
+	if n, err := st.LastSeq(t.Context()); err != nil || n != 1 || len(h.unsaved) != 0 || h.diskFailed {
+		t.Errorf("%d events on disk, %d wait, %v", n, len(h.unsaved), err)
 	}
 }

@@ -31,7 +31,7 @@ type device struct {
 	link    *linkState
 	signals []*signal
 	online  *signal   // device.online
-	goodAt  time.Time // of the last good reading of any signal; the start before the first
+	goodAt  time.Time // of the last good reading of any signal, later by the time that nobody could listen
 }
 
 // linkState is an endpoint's connection.
@@ -39,13 +39,14 @@ type linkState struct {
 	*link
 	signal  *signal
 	devices []*device
-	lastErr string // why it was lost
+	down    time.Time // since when it is lost; zero while it is connected
+	lastErr string    // why it was lost
 }
 
 func newLive(links []*link, now time.Time) *live {
 	l := &live{signals: map[string]*signal{}, links: map[string]*linkState{}}
 	for _, ep := range links {
-		ls := &linkState{link: ep}
+		ls := &linkState{link: ep, down: now}
 		ls.signal = l.add(nil, ep.id, drivers.Signal{ID: drivers.LinkSignal, Kind: drivers.LinkSignal}, now)
 		for _, d := range ep.driver.Devices() {
 			dev := &device{Device: d, link: ls, goodAt: now}
@@ -122,11 +123,17 @@ func (l *live) linked(now time.Time, batch []drivers.Reading, endpoint string, r
 	if r.Value == 1 {
 		ls.lastErr = ""
 		for _, d := range ls.devices {
-			d.goodAt = now // it has its stale time to answer
+			if !ls.down.IsZero() {
+				d.goodAt = d.goodAt.Add(now.Sub(ls.down)) // while nobody listened it was not silent
+			}
 		}
+		ls.down = time.Time{}
 		return batch
 	}
 	ls.lastErr = r.Detail
+	if ls.down.IsZero() {
+		ls.down = now
+	}
 	for _, d := range ls.devices {
 		for _, s := range append([]*signal{d.online}, d.signals...) {
 			if s.seen() {
@@ -173,7 +180,7 @@ func (l *live) expire(now time.Time) []drivers.Reading {
 		if !d.link.up() {
 			continue
 		}
-		silent := now.Sub(d.goodAt) > d.Stale
+		silent := d.silent(now) > d.Stale
 		for _, s := range d.signals {
 			if s.Quality != drivers.Bad && (silent || d.Every > 0 && now.Sub(s.at) > d.Stale) {
 				batch = s.make(now, batch, drivers.Stale, "no new value for "+d.Stale.String())
@@ -184,6 +191,14 @@ func (l *live) expire(now time.Time) []drivers.Reading {
 		}
 	}
 	return batch
+}
+
+// silent is how long the device has said nothing good while somebody listened.
+func (d *device) silent(now time.Time) time.Duration {
+	if !d.link.down.IsZero() {
+		now = d.link.down
+	}
+	return now.Sub(d.goodAt)
 }
 
 // seen tells whether anything was ever known of the signal.

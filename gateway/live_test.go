@@ -147,7 +147,7 @@ func TestALostEndpointMakesItsDevicesUnknownAndNotLost(t *testing.T) {
 	}
 	l.good("bus.link", 1)
 	l.expire(l.now)
-	l.is("meter.online", "bad offline") // its stale time begins anew
+	l.is("meter.online", "bad offline") // an hour in which nobody listened is no silence
 	l.after(4 * time.Second)
 	l.expire(l.now)
 	l.is("meter.online", "good 0")
@@ -170,4 +170,21 @@ func TestReadingsOfSignalsThatNobodyHasAreDropped(t *testing.T) {
 	if batch := l.good("nobody.knows", 1); len(batch) != 0 {
 		t.Error(batch)
 	}
+}
+
+// TestADeadDeviceBehindALinkThatDropsNowAndThen: neither the drops nor what the broker retained make it look alive.
+func TestADeadDeviceBehindALinkThatDropsNowAndThen(t *testing.T) {
+	l := newTimeline(t, spoken)
+	l.good("bus.link", 1)
+	l.good("smoke.smoke", 0)
+	for range 4 { // its stale time is an hour
+		l.after(20 * time.Minute)
+		l.good("bus.link", 0)
+		l.after(time.Second)
+		l.good("bus.link", 1)
+		l.note(l.now, []drivers.Reading{{Signal: "smoke.smoke", Time: l.now, Quality: drivers.Good, Retained: true}})
+		l.expire(l.now)
+	}
+	l.is("smoke.online", "good 0")
+	l.is("smoke.smoke", "bad stale")
 }

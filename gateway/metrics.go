@@ -70,7 +70,7 @@ func newMetrics(version string) *metrics {
 		evaluations: counter("rule_evaluations_total", "Conditions evaluated.").WithLabelValues(),
 		open:        gauge("alarms_open", "Alarms that are not closed.", "class", "level"),
 		counted:     map[string]int64{},
-		delivery:    histogram("delivery_latency_seconds", "From the event to the accepted delivery.", wait, "channel"),
+		delivery:    histogram("delivery_latency_seconds", "From the sample to the accepted delivery.", wait, "channel"),
 		notes:       counter("notifications_total", "Attempts to deliver a notification.", "channel", "outcome"),
 		queued:      gauge("queue_records", "Records that wait.", "queue"),
 		queueAge:    gauge("queue_oldest_seconds", "Age of the oldest record that waits.", "queue"),
@@ -129,6 +129,9 @@ func (m *metrics) scan(now time.Time, h *hub) {
 		}
 		m.queueAge.WithLabelValues(id).Set(age)
 		m.advance(m.dropped.WithLabelValues(id), "dropped "+id, st.Dropped)
+	}
+	for _, u := range h.g.uplinks {
+		m.advance(m.dropped.WithLabelValues(u.id), "dropped before "+u.id, u.Status().Dropped) // neither disk nor memory had room
 	}
 	for file, n := range h.store.Written() {
 		m.advance(m.written.WithLabelValues(file), "written "+file, n)

@@ -10,49 +10,38 @@ import (
 )
 
 // outbox is what channels deliver from: the store, and in memory what the store would not take. A disk that is full or
-// broken must not keep people from being told; what is told from memory is written down when the disk works again.
+// broken must not keep people from being told; what still waits goes to disk when that works again.
 type outbox struct {
 	*store.Store
-	mu      sync.Mutex
-	held    []store.Message   // not on disk, oldest first; their ids are below 0
-	settled map[identity]bool // held ones that are done: they need no place on disk any more
-	last    int64             // id given last
+	mu   sync.Mutex
+	held []store.Message // not on disk, oldest first; their ids are below 0
+	last int64           // id given last
 }
 
-// identity is one message: an event to a channel.
-type identity struct{ event, channel string }
-
-// heldAtMost bounds the memory: with more than so many undelivered, the oldest that is not urgent goes.
+// heldAtMost bounds the memory: beyond it the oldest that is not urgent goes.
 const heldAtMost = 10_000
 
-func newOutbox(st *store.Store) *outbox {
-	return &outbox{Store: st, settled: map[identity]bool{}}
-}
-
-// hold takes messages that the store would not take. One that is held or settled already is not taken twice.
-func (o *outbox) hold(messages []store.Message) {
+// hold takes messages that the store would not take, and answers how many there was no room for.
+func (o *outbox) hold(messages []store.Message) (lost int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, m := range messages {
-		id := identity{m.Event, m.Channel}
-		if o.settled[id] || slices.ContainsFunc(o.held, func(h store.Message) bool { return h.Event == m.Event && h.Channel == m.Channel }) {
-			continue
-		}
 		o.last--
 		m.ID = o.last
 		o.held = append(o.held, m)
 	}
-	for len(o.held) > heldAtMost {
+	for ; len(o.held) > heldAtMost; lost++ {
 		oldest := max(slices.IndexFunc(o.held, func(m store.Message) bool { return !m.Urgent }), 0)
 		o.held = slices.Delete(o.held, oldest, oldest+1)
 	}
+	return lost
 }
 
-// undelivered is what of the messages still needs a place on disk: not what was delivered from memory.
-func (o *outbox) undelivered(messages []store.Message) []store.Message {
+// waiting is what is held and not delivered, to be stored.
+func (o *outbox) waiting() []store.Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.DeleteFunc(messages, func(m store.Message) bool { return o.settled[identity{m.Event, m.Channel}] })
+	return slices.Clone(o.held)
 }
 
 // stored forgets what was held: the store has it now.
@@ -60,7 +49,6 @@ func (o *outbox) stored() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held = nil
-	clear(o.settled)
 }
 
 // DueMessages are the store's and those held; the store's error is passed over while something is held.
@@ -83,12 +71,7 @@ func (o *outbox) SettleMessage(ctx context.Context, id int64, outcome store.Outc
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held = slices.DeleteFunc(o.held, func(m store.Message) bool {
-		if m.ID == id {
-			o.settled[identity{m.Event, m.Channel}] = true
-		}
-		return m.ID == id
-	})
+	o.held = slices.DeleteFunc(o.held, func(m store.Message) bool { return m.ID == id })
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"embergate/drivers"
@@ -12,55 +14,63 @@ import (
 )
 
 // outputs are what rules switch when their alarm is raised: sounders, valves, fans. They are written at once, from this
-// machine, without a network beyond the endpoint's own; each goes back by itself after its longest time on, a restart in
-// between or not.
+// machine, without a network beyond the endpoint's own. What cannot be written is tried again, for as long as the alarm is
+// open, and as soon as its endpoint is back; what was on for its longest time goes back, a restart in between or not.
 type outputs struct {
-	h   *hub
-	due []revert
+	h      *hub
+	orders map[string]*order // by signal
 }
 
-// revert is an output that goes back at a time.
-type revert struct {
-	Signal string    `json:"signal"`
-	Value  float64   `json:"value"` // to go back to
-	At     time.Time `json:"at"`
+// order is what an output should be. One write of a signal is under way at a time, so the latest order is the last written.
+type order struct {
+	Value float64   `json:"value"`
+	Alarm string    `json:"alarm"` // for whose sake; "" where it goes back
+	Rest  float64   `json:"rest"`  // what it goes back to
+	Back  time.Time `json:"back"`  // when; zero: not by itself
+	Done  bool      `json:"done"`  // confirmed by the device
+
+	generation int       // of the order; a write that ends after its order changed decides nothing
+	busy       bool      // a write is under way
+	failed     int       // writes in a row
+	next       time.Time // when it is tried again
 }
 
-// A write is tried this often, each time for so long.
+// A write takes at most writeTimeout, and is tried again after 1, 2, 4 … 30 s. From the third failure on it is a fault.
 const (
-	writeTries   = 3
-	writeTimeout = 10 * time.Second
-	outputsKey   = "outputs" // of the pending reverts in the store's settings
+	writeTimeout  = 10 * time.Second
+	toleratedFail = 3
+	outputsKey    = "outputs" // of the orders in the store's settings
 )
 
 func newOutputs(h *hub) *outputs {
-	o := &outputs{h: h}
+	o := &outputs{h: h, orders: map[string]*order{}}
 	saved, err := h.store.Get(context.Background(), outputsKey)
 	if err == nil && saved != "" {
-		err = json.Unmarshal([]byte(saved), &o.due)
+		err = json.Unmarshal([]byte(saved), &o.orders)
 	}
 	if err != nil {
-		h.log.Error("pending outputs not restored", "err", err)
+		h.log.Error("outputs not restored", "err", err)
 	}
 	return o
 }
 
-// start writes the outputs of the alarms that these events raised.
+// start orders the outputs of the alarms that these events raised.
 func (o *outputs) start(now time.Time, events []alarm.Event) {
+	ordered := false
 	for _, e := range events {
-		if e.Alarm == nil || !raises(e.Type) {
+		if e.Alarm == nil || !raises(e.Type) || e.Alarm.Test { // what a test finds switches nothing
 			continue
 		}
-		rule := o.h.rules[e.Alarm.Rule+"@"+source(*e.Alarm)]
-		if rule == nil {
-			continue
-		}
-		for _, out := range rule.Outputs {
-			if out.MaxOn > 0 {
-				o.plan(revert{Signal: out.Write, Value: o.rest(out), At: now.Add(out.MaxOn)})
+		if rule := o.h.rules[e.Alarm.Rule+"@"+source(*e.Alarm)]; rule != nil {
+			for _, out := range rule.Outputs {
+				o.order(now, out, e.Alarm.ID)
+				ordered = true
 			}
-			o.write(out.Write, out.Value, e.Alarm.ID)
 		}
+	}
+	if ordered {
+		o.save()
+		o.work(now)
 	}
 }
 
@@ -77,7 +87,26 @@ func raises(kind string) bool {
 	return kind == alarm.EventRaised || kind == alarm.EventFaultRaised || kind == alarm.EventCounted
 }
 
-// rest is the value to which an output goes back: what it had, where that is known and another, else the opposite.
+// order wants an output. Where it is wanted already it stays on for the longer of both times, and goes back to what it
+// was before the first.
+func (o *outputs) order(now time.Time, out rules.Output, alarmID string) {
+	next := &order{Value: out.Value, Alarm: alarmID, Rest: o.rest(out), next: now}
+	if out.MaxOn > 0 {
+		next.Back = now.Add(out.MaxOn)
+	}
+	if old := o.orders[out.Write]; old != nil {
+		next.generation, next.busy = old.generation+1, old.busy
+		if old.Alarm != "" {
+			next.Rest = old.Rest
+		}
+		if old.Alarm != "" && old.Value == out.Value && (old.Back.IsZero() || !next.Back.IsZero() && old.Back.After(next.Back)) {
+			next.Back = old.Back
+		}
+	}
+	o.orders[out.Write] = next
+}
+
+// rest is the value to which an output goes back: what it has, where that is known and another, else the opposite.
 func (o *outputs) rest(out rules.Output) float64 {
 	if s := o.h.live.signals[out.Write]; s != nil && s.Quality == drivers.Good && s.Value != out.Value {
 		return s.Value
@@ -88,98 +117,131 @@ func (o *outputs) rest(out rules.Output) float64 {
 	return 0
 }
 
-// plan remembers a revert; one that is already planned for the signal keeps its value and gets the later time.
-func (o *outputs) plan(r revert) {
-	for i := range o.due {
-		if o.due[i].Signal == r.Signal {
-			o.due[i].At = r.At
-			o.save()
-			return
-		}
-	}
-	o.due = append(o.due, r)
-	o.save()
-}
-
+// save keeps the orders over a restart.
 func (o *outputs) save() {
-	data, err := json.Marshal(o.due)
+	data, err := json.Marshal(o.orders)
 	if err == nil {
 		err = o.h.store.Set(context.Background(), outputsKey, string(data))
 	}
 	if err != nil {
-		o.h.log.Error("pending outputs not saved", "err", err)
+		o.h.log.Error("outputs not saved", "err", err)
 	}
 }
 
-// next is when the next output goes back; zero: none waits.
+// next is when an output is due; zero: none is.
 func (o *outputs) next() time.Time {
 	var next time.Time
-	for _, r := range o.due {
-		if next.IsZero() || r.At.Before(next) {
-			next = r.At
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	for _, r := range o.orders {
+		earlier(r.Back)
+		if !r.Done && !r.busy {
+			earlier(r.next)
 		}
 	}
 	return next
 }
 
-// tick writes back what was on for its longest time.
+// tick lets go back what was on for its longest time, forgets what no open alarm wants, and writes what is due.
 func (o *outputs) tick(now time.Time) {
-	kept := o.due[:0]
-	var over []revert
-	for _, r := range o.due {
-		if now.Before(r.At) {
-			kept = append(kept, r)
+	changed := false
+	for key, r := range o.orders {
+		switch {
+		case !r.Back.IsZero() && !now.Before(r.Back):
+			o.release(now, key)
+			changed = true
+		case r.Alarm != "" && r.Back.IsZero() && !r.busy && !o.h.open(r.Alarm):
+			delete(o.orders, key)
+			changed = true
+		}
+	}
+	if changed {
+		o.save()
+	}
+	o.work(now)
+}
+
+// open tells whether an alarm is on the board and not closed.
+func (h *hub) open(id string) bool {
+	a, ok := h.board.Alarm(id)
+	return ok && a.Open()
+}
+
+// release lets an output go back. That order stays until it is done.
+func (o *outputs) release(now time.Time, key string) {
+	old := o.orders[key]
+	o.orders[key] = &order{Value: old.Rest, Rest: old.Rest, generation: old.generation + 1, busy: old.busy, next: now}
+}
+
+// retry has everything that is not done tried at once: an endpoint is back.
+func (o *outputs) retry(now time.Time) {
+	for _, r := range o.orders {
+		r.next = now
+	}
+	o.work(now)
+}
+
+// work begins the writes that are due, each beside the hub.
+func (o *outputs) work(now time.Time) {
+	for _, key := range slices.Sorted(maps.Keys(o.orders)) {
+		r := o.orders[key]
+		if r.Done || r.busy || now.Before(r.next) {
 			continue
 		}
-		over = append(over, r)
+		r.busy = true
+		generation, value := r.generation, r.Value
+		o.h.writes.Go(func() {
+			err := o.h.g.write(key, value)
+			o.h.post(func(now time.Time) { o.wrote(now, key, generation, err) })
+		})
 	}
-	if len(over) == 0 {
+}
+
+// wrote takes in how a write ended.
+func (o *outputs) wrote(now time.Time, key string, generation int, err error) {
+	r := o.orders[key]
+	if r == nil {
 		return
 	}
-	o.due = kept
-	o.save()
-	for _, r := range over {
-		o.write(r.Signal, r.Value, "")
+	r.busy = false
+	if r.generation != generation {
+		o.work(now) // something else is wanted by now
+		return
 	}
+	note := fmt.Sprintf("%s = %g", key, r.Value)
+	if r.Alarm != "" {
+		note += " (" + r.Alarm + ")"
+	}
+	if err != nil {
+		r.next = now.Add(min(leastWait<<min(r.failed, 10), mostWait))
+		if r.failed++; r.failed == toleratedFail {
+			o.h.log.Error("output not written", "signal", key, "value", r.Value, "err", err)
+			o.h.fault(now, outputFailed, key, true, err)
+			o.h.record(now, "output.failed", note+": "+firstLine(err.Error()))
+		}
+		return
+	}
+	r.Done, r.failed = true, 0
+	if r.Alarm == "" {
+		delete(o.orders, key)
+	}
+	o.save()
+	o.h.fault(now, outputFailed, key, false, nil)
+	o.h.record(now, "output.written", note)
 }
 
-// write switches an output beside the hub, and tells the hub how it went.
-func (o *outputs) write(key string, value float64, alarmID string) {
-	h := o.h
-	h.writes.Go(func() {
-		err := h.g.write(key, value)
-		h.post(func(now time.Time) {
-			note := fmt.Sprintf("%s = %g", key, value)
-			kind := "output.written"
-			if err != nil {
-				kind, note = "output.failed", note+": "+err.Error()
-				h.log.Error("output not written", "signal", key, "value", value, "err", err)
-			}
-			if alarmID != "" {
-				note += " (" + alarmID + ")"
-			}
-			h.fault(now, outputFailed, key, err != nil, err)
-			h.record(now, kind, note)
-		})
-	})
-}
-
-// write asks the driver of a signal, a few times.
+// write asks the driver of a signal.
 func (g *Gateway) write(key string, value float64) error {
 	w := g.writer(key)
 	if w == nil {
 		return fmt.Errorf("write %s: no driver can", key)
 	}
-	var err error
-	for range writeTries {
-		ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-		err = w.Write(ctx, key, value)
-		cancel()
-		if err == nil {
-			return nil
-		}
-	}
-	return err
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return w.Write(ctx, key, value)
 }
 
 // writer is the driver that can set a signal, nil where none can.

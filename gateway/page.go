@@ -181,13 +181,20 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		q, st := h.queues[u.id].Stats(), u.Status()
 		s.Uplinks = append(s.Uplinks, console.Uplink{
 			ID: u.id, Kind: u.kind, Working: st.Working, Since: st.Since, LastError: st.LastError, LastSuccess: st.LastSuccess,
-			QueueRecords: q.Records, QueueOldest: q.Oldest, Dropped: q.Dropped,
+			QueueRecords: q.Records, QueueOldest: q.Oldest, Dropped: q.Dropped + st.Dropped,
 		})
 	}
 	for _, c := range h.g.channels.Status() {
 		s.Channels = append(s.Channels, console.Channel{
 			ID: c.ID, Kind: c.Kind, Working: c.Working, Since: c.Since, LastError: c.LastError, LastSuccess: c.LastSuccess, Pending: c.Pending,
 		})
+	}
+	for _, t := range h.exercise.Tests {
+		s.Tests = append(s.Tests, h.g.pageTest(t))
+	}
+	if d := h.exercise.Drill; d != nil {
+		drill := pageDrill(*d, h.g.location)
+		s.Drill = &drill
 	}
 	s.Components = h.components(s)
 	s.Phone = h.g.phone.messages()
@@ -206,6 +213,11 @@ func (h *hub) components(s *console.Snapshot) []console.Component {
 	}
 	for _, e := range s.Endpoints {
 		list = append(list, console.Component{Name: "endpoint " + e.ID, Working: e.Up, Since: e.Since, Why: i18n.T("not connected: %s", e.Error)})
+	}
+	for _, d := range s.Devices {
+		if d.Online != nil && !*d.Online {
+			list = append(list, console.Component{Name: "device " + d.ID, Since: d.Since, Why: i18n.T("the device does not answer")})
+		}
 	}
 	for _, u := range s.Uplinks {
 		list = append(list, console.Component{Name: "uplink " + u.ID, Working: u.Working, Since: u.Since, Why: i18n.T("the platform does not take data: %s", u.LastError)})

@@ -192,7 +192,7 @@ func (g *Gateway) listen(ctx context.Context, chosen map[string]choice, pause ti
 		}
 		running.Go(func() {
 			for lost := false; ; {
-				_, err := runDriver(ctx, l.driver, func(batch []drivers.Reading) {
+				err := runDriver(ctx, l.driver, func(batch []drivers.Reading) {
 					one.Lock()
 					defer one.Unlock()
 					lost = false

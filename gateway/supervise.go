@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"embergate/drivers"
@@ -21,33 +23,26 @@ const (
 // supervise runs a driver until ctx ends: where it loses its endpoint or panics, the hub is told, and it is run again.
 func (h *hub) supervise(ctx context.Context, l *link) {
 	log := h.log.With("endpoint", l.id)
-	wait, lost, failed := leastWait, false, false
-	var lostAt time.Time
+	wait := leastWait
+	var lost atomic.Pointer[time.Time] // since when; a driver may emit from any goroutine
 	emit := func(batch []drivers.Reading) {
-		if lost && len(batch) > 0 && batch[0].Signal == l.id+"."+drivers.LinkSignal && batch[0].Value == 1 {
-			lost = false
-			log.Info("link restored", "after", time.Since(lostAt).Round(time.Millisecond))
-			if failed {
-				failed = false
-				go h.post(func(now time.Time) { h.fault(now, driverFailed, l.id, false, nil) })
-			}
+		if since := lost.Load(); since != nil && len(batch) > 0 && batch[0].Signal == l.id+"."+drivers.LinkSignal && batch[0].Value == 1 && lost.CompareAndSwap(since, nil) {
+			log.Info("link restored", "after", time.Since(*since).Round(time.Millisecond))
 		}
 		h.emit(batch)
 	}
 	for {
 		start := time.Now()
-		panicked, err := runDriver(ctx, l.driver, emit)
+		err := runDriver(ctx, l.driver, emit)
 		if ctx.Err() != nil {
 			return
 		}
 		now := time.Now()
-		if !lost {
-			lost, lostAt = true, now
+		if lost.CompareAndSwap(nil, &now) {
 			log.Warn("link lost", "err", err)
 		}
 		h.emit([]drivers.Reading{{Signal: l.id + "." + drivers.LinkSignal, Time: now, Quality: drivers.Good, Detail: err.Error()}})
-		if panicked {
-			failed = true
+		if errors.Is(err, drivers.ErrPanic) {
 			log.Error("driver panicked", "err", err)
 			h.post(func(now time.Time) {
 				h.fault(now, driverFailed, l.id, true, err)
@@ -67,14 +62,14 @@ func (h *hub) supervise(ctx context.Context, l *link) {
 }
 
 // runDriver is one run of a driver; a panic in it is an error with its stack.
-func runDriver(ctx context.Context, d drivers.Driver, emit func([]drivers.Reading)) (panicked bool, err error) {
+func runDriver(ctx context.Context, d drivers.Driver, emit func([]drivers.Reading)) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			panicked, err = true, fmt.Errorf("driver panicked: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", drivers.ErrPanic, p, debug.Stack())
 		}
 	}()
 	if err = d.Run(ctx, emit); err == nil && ctx.Err() == nil {
-		err = fmt.Errorf("driver ended by itself")
+		err = errors.New("driver ended by itself")
 	}
-	return false, err
+	return err
 }

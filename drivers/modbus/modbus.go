@@ -140,7 +140,7 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 		pollers.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
-					broken <- fmt.Errorf("modbus: poll of %s: panic: %v\n%s", dev.ID, p, debug.Stack())
+					broken <- fmt.Errorf("modbus: poll of %s: %w: %v\n%s", dev.ID, drivers.ErrPanic, p, debug.Stack())
 				}
 			}()
 			p.run(ctx, emit)

@@ -148,7 +148,7 @@ func (s *session) ended() bool {
 func (s *session) own(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("%w: %v\n%s", drivers.ErrPanic, p, debug.Stack())
 		}
 	}()
 	if err := s.link.connect(); err != nil {

@@ -26,6 +26,10 @@ const pageRows = 500
 // OpenReader opens the state in dir, which must be there: the error wraps fs.ErrNotExist where it is not, and ErrNewer for
 // a file of a later version.
 func OpenReader(dir string) (*Reader, error) {
+	dir, err := filepath.Abs(dir) // SQLite takes the first word of a relative file: URI for a host
+	if err != nil {
+		return nil, err
+	}
 	r := &Reader{path: filepath.Join(dir, StateFile)}
 	if !hasContent(r.path) {
 		return nil, &fs.PathError{Op: "open", Path: r.path, Err: fs.ErrNotExist}

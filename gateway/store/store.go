@@ -68,6 +68,10 @@ type Store struct {
 // Several processes may have it open. It returns an error that wraps ErrNewer for a file of a later version, and
 // ErrFull where there is no room to begin; a damaged file is no error, see Damage.
 func Open(dir string, log *slog.Logger) (*Store, error) {
+	dir, err := filepath.Abs(dir) // SQLite takes the first word of a relative file: URI for a host
+	if err != nil {
+		return nil, err
+	}
 	s := &Store{dir: dir, log: log, reserve: reserve, queues: map[string]*Queue{}, unreadable: map[string]bool{}}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.Close())
