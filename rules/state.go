@@ -32,6 +32,7 @@ type State struct {
 	dueAgain  []*Instance // answer of Due, reused
 	drillings []int       // instances that ask for drill()
 	zonal     []int       // instances of zones
+	untested  []int       // signals of devices that ended their test in this batch
 }
 
 // live is the latest of one signal.
@@ -41,6 +42,7 @@ type live struct {
 	value      ref.Val // of a good reading
 	lastGood   int64   // the state's start where there was none
 	lastActive int64   // when it was last at 1; math.MinInt64 is never
+	lastMeant  int64   // the same, forgotten when its device ends a test
 
 	activeRetained bool // the reading that put it at 1 was a retained message
 }
@@ -84,7 +86,7 @@ func (s *Set) NewState() *State {
 		st.windows[i] = newWindow(span)
 	}
 	for i := range st.signals {
-		st.signals[i].lastActive = math.MinInt64
+		st.signals[i].lastActive, st.signals[i].lastMeant = math.MinInt64, math.MinInt64
 	}
 	for i, in := range s.instances {
 		st.push(i, 0) // everything is looked at once
@@ -142,6 +144,9 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 		}
 		w, s := &st.set.signals[n], &st.signals[n]
 		changed := s.take(at, &batch[i])
+		if changed && w.tests != nil && s.good && s.reading.Value != 1 {
+			st.untested = append(st.untested, w.tests...)
+		}
 		if s.good {
 			for _, win := range w.windows {
 				st.windows[win].add(at, s.reading.Value)
@@ -154,6 +159,12 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 			}
 		}
 	}
+	for _, i := range st.untested { // after all of the batch: a device may say both in one message
+		if s := &st.signals[i]; !s.good || s.reading.Value != 1 {
+			s.lastMeant = math.MinInt64
+		}
+	}
+	st.untested = st.untested[:0]
 	return st.reached
 }
 
@@ -166,16 +177,18 @@ func (s *live) take(at int64, r *drivers.Reading) bool {
 		s.value = types.Double(r.Value)
 	}
 	if s.good && old.Value == 1 && (!good || r.Value != 1) {
-		s.lastActive = at // until now
+		s.lastActive, s.lastMeant = at, at // until now
 	}
 	s.reading, s.seen, s.good = *r, true, good
 	if !good && r.Quality != drivers.Bad && r.Quality != drivers.Uncertain {
 		s.reading.Quality, s.reading.Reason = drivers.Bad, drivers.Decode // not a number
 	}
 	if good {
-		s.lastGood = at
+		if !r.Retained { // what a broker kept is no sign of life
+			s.lastGood = at
+		}
 		if r.Value == 1 {
-			s.lastActive, s.activeRetained = at, r.Retained
+			s.lastActive, s.lastMeant, s.activeRetained = at, at, r.Retained
 		}
 	}
 	return changed
@@ -202,12 +215,14 @@ func (st *State) SetDrill(on bool) {
 }
 
 // SetTested says which zones are under test, those below them included. What is found in them counts for rules of those
-// zones, and for no zone around them. All rules of zones are due at once.
+// zones, and for no zone around them; when the test is over, what was found in it is no evidence any more. All rules of
+// zones are due at once.
 func (st *State) SetTested(zones []string) {
 	place := map[string]int{}
 	for i, z := range st.set.zones {
 		place[z.ID] = i
 	}
+	before := st.tested
 	st.tested = nil
 	for i, z := range st.set.zones {
 		for _, out := range around(st.set.zones, place, z.ID) {
@@ -216,6 +231,13 @@ func (st *State) SetTested(zones []string) {
 					st.tested = make([]bool, len(st.set.zones))
 				}
 				st.tested[i] = true
+			}
+		}
+	}
+	for i, w := range st.set.signals {
+		if w.place >= 0 && w.place < len(before) && before[w.place] && !st.tests(w.place) {
+			if s := &st.signals[i]; !s.good || s.reading.Value != 1 {
+				s.lastActive, s.lastMeant = math.MinInt64, math.MinInt64
 			}
 		}
 	}
