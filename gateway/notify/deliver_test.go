@@ -326,10 +326,8 @@ func TestNothingIsLostAcrossRestarts(t *testing.T) {
 		}
 	}
 	arrived := func() map[string]int {
-		h.mu.Lock()
-		defer h.mu.Unlock()
 		ids := map[string]int{}
-		for i, r := range h.got {
+		for i, r := range h.requests() {
 			if (i+1)%3 != 0 {
 				ids[r.header.Get("X-Embergate-Event")]++
 			}

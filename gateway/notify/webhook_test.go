@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,10 +55,13 @@ func (h *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (h *receiver) count() int {
+func (h *receiver) count() int { return len(h.requests()) }
+
+// requests are those that came so far.
+func (h *receiver) requests() []received {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.got)
+	return slices.Clone(h.got)
 }
 
 // status answers with a status and pairs of header names and values.
@@ -112,7 +116,7 @@ func TestWebhookIsAsTheContractSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.list[0].sender.(*webhook).close()
-	got := h.got[0]
+	got := h.requests()[0]
 	stamp := got.header.Get("X-Embergate-Timestamp")
 	sent, err := strconv.ParseInt(stamp, 10, 64)
 	if age := time.Since(time.Unix(sent, 0)); err != nil || age < -time.Second || age > 30*time.Second {
@@ -238,7 +242,7 @@ func TestBrokenFarSides(t *testing.T) {
 			if err == nil || errors.As(err, &refused) || len(err.Error()) > 600 {
 				t.Errorf("%v", err)
 			}
-			for _, r := range h.got {
+			for _, r := range h.requests() {
 				if r.method != "POST" {
 					t.Errorf("a %s went out", r.method)
 				}
@@ -265,8 +269,8 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 	if err := hook(t, s.URL, time.Second).Send(context.Background(), Message{ID: "e"}); err != nil {
 		t.Fatal(err)
 	}
-	if len(h.got) != 2 || !bytes.Equal(h.got[0].body, h.got[1].body) || h.got[1].header.Get("X-Embergate-Signature") == "" {
-		t.Errorf("%d requests: %+v", len(h.got), h.got)
+	if got := h.requests(); len(got) != 2 || !bytes.Equal(got[0].body, got[1].body) || got[1].header.Get("X-Embergate-Signature") == "" {
+		t.Errorf("%d requests: %+v", len(got), got)
 	}
 }
 
@@ -290,11 +294,24 @@ func TestNoSecretIsSaid(t *testing.T) {
 			Send(context.Background(), Message{}))
 	}
 	note(hook(t, "http://"+user+":"+password+"@127.0.0.1:1/?key="+key+"%zz\x7f", time.Second).Send(context.Background(), Message{}))
+	for _, code := range []int{400, 410, 503} {
+		var log bytes.Buffer
+		h, s := serve(t, status(code))
+		address := strings.Replace(s.URL, "http://", "http://"+user+":"+password+"@", 1) + "/?key=" + key
+		c := read(t, fmt.Sprintf(`[{id: h, webhook: {url: %q, secret: %s}}]`, address, secret), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		box := &outbox{}
+		box.put(c.Compose(alarm.Event{ID: "e", Type: "test", Time: noon}, noon)...)
+		stop := start(t, c, box)
+		for deadline := time.Now().Add(20 * time.Second); h.count() == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		}
+		stop()
+		fmt.Fprintf(&heard, "%s %+v %+v", log.String(), c.Status(), box.messages)
+	}
 	root := conf.Parse("c.yaml", []byte(fmt.Sprintf(`[{id: h, webhook: {url: "ftp://%s:%s@h/?key=%s", secret: %s, timeout: 1h}}]`, user, password, key, secret)), conf.Environment{})
 	c := New(root, Options{})
 	heard.WriteString(root.Problems().Error())
 	fmt.Fprintf(&heard, "%v %+v", c.Status(), webhookSettings{URL: conf.NewSecret(key), Secret: conf.NewSecret(secret)})
-	if len(root.Problems()) != 2 || !strings.Contains(heard.String(), "you said ***") {
+	if len(root.Problems()) != 2 || !strings.Contains(heard.String(), "you said ***") || !strings.Contains(heard.String(), "message refused") {
 		t.Errorf("heard too little:\n%s", heard.String())
 	}
 	for _, h := range hide {

@@ -97,6 +97,9 @@ type Uplink struct {
 // New reads the influxdb: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
 func New(s conf.Section, o Options) *Uplink {
 	u := &Uplink{o: o, settings: settings{Timeout: 10 * time.Second, GZip: true}, wake: make(chan struct{}, 1)}
+	if o.Log == nil {
+		u.o.Log = slog.New(slog.DiscardHandler)
+	}
 	s.Decode(&u.settings)
 	u.memory.open(o.Site, o.Region)
 	u.status.LastError = "nothing sent yet"
