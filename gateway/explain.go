@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -88,9 +87,6 @@ func (h *hub) Rule(ctx context.Context, id string) (states []console.RuleState, 
 		}
 		return nil, nil
 	})
-	if errors.Is(err, errNotOnDisk) {
-		err = nil
-	}
 	return states, err
 }
 
@@ -101,6 +97,7 @@ func (h *hub) explain(now time.Time, in *rules.Instance, open map[string]alarm.A
 		When: in.Rule.When, Until: in.Rule.Until, Raises: r.When.String(), Clears: r.Until.String(),
 		For: in.Rule.For.Seconds(), Hold: in.Rule.Hold.Seconds(), Latch: in.Rule.Latch, Operands: []console.Operand{},
 	}
+	s.Test = h.exercise.tested[in.Zone]
 	if r.Inner != nil {
 		s.Inner = r.Inner.Zone
 	}

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"embergate/drivers"
+	"embergate/gateway/alarm"
 	"embergate/gateway/uplink/influx"
 
 	"golang.org/x/sys/unix"
@@ -99,7 +101,7 @@ func (r *reporter) gateway(now time.Time, h *hub) {
 		influx.Float("queue_age_s", age.Seconds()), influx.Float("coverage", coverage),
 		influx.Integer("devices", int64(len(h.live.devices))), influx.Integer("devices_online", online),
 		influx.Integer("signals", signals), influx.Integer("signals_bad", bad),
-		influx.Integer("alarms_open", int64(len(h.board.Open()))), influx.Integer("queue_records", records),
+		influx.Integer("alarms_open", int64(len(slices.DeleteFunc(h.board.Open(), func(a alarm.Alarm) bool { return a.Test })))), influx.Integer("queue_records", records),
 		influx.Integer("clock_ok", number(clockOK())),
 	}})
 }

@@ -54,7 +54,11 @@ func newBuilder(m Model) *builder {
 	b.compiler = c
 	for i, s := range m.Signals {
 		b.set.index[s.Key] = i
-		b.set.signals = append(b.set.signals, watched{key: s.Key, optional: s.Signal.Optional})
+		w := watched{key: s.Key, optional: s.Signal.Optional, place: b.site.placeOf(s.Device.Zone)}
+		if s.Signal.Kind == "test" {
+			w.tests = b.site.device[s.Device.ID]
+		}
+		b.set.signals = append(b.set.signals, w)
 	}
 	b.set.zones = m.Zones
 	return b

@@ -86,7 +86,7 @@ func (e *evaluation) confined(in, inner *Instance) (some bool) {
 	for i := range in.when.operands {
 		op := &in.when.operands[i]
 		for g := range op.groups {
-			if e.apart(&op.groups[g]) {
+			if e.apart(op, &op.groups[g]) {
 				continue
 			}
 			for _, m := range op.groups[g].members {
@@ -102,8 +102,10 @@ func (e *evaluation) confined(in, inner *Instance) (some bool) {
 	return some
 }
 
-// apart tells whether a device is in a zone under test, and the instance is not: what is found there is not meant.
-func (e *evaluation) apart(g *group) bool { return !e.tested && e.state.tests(g.place) }
+// apart tells whether what a device says is not meant: it is under test itself, or its zone is and the instance's is not.
+func (e *evaluation) apart(r *reader, g *group) bool {
+	return r.op == opDevices && e.state.any(g.tests) || !e.tested && e.state.tests(g.place)
+}
 
 // deciding is the reading that an alarm of the instance shows, and whether it rests on retained messages alone.
 func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
@@ -117,7 +119,7 @@ func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
 	for i := range in.when.operands {
 		op := &in.when.operands[i]
 		for _, g := range op.groups {
-			if e.apart(&g) {
+			if e.apart(op, &g) {
 				continue
 			}
 			for _, m := range g.members {
@@ -271,7 +273,7 @@ func (e *evaluation) count(r *reader) (low, high float64) {
 	st := e.state
 	for i := range r.groups {
 		g := &r.groups[i]
-		if r.op == opDevices && st.any(g.tests) || e.apart(g) {
+		if e.apart(r, g) {
 			continue
 		}
 		var sure, maybe float64
@@ -295,7 +297,11 @@ func (e *evaluation) count(r *reader) (low, high float64) {
 
 // counts tells whether a signal is known to be at 1, or to have been within the operand's span.
 func (e *evaluation) counts(s *live, r *reader) bool {
-	return s.good && s.reading.Value == 1 || r.span > 0 && s.lastActive != math.MinInt64 && e.now-s.lastActive <= r.span
+	last := s.lastActive
+	if r.op == opDevices {
+		last = s.lastMeant
+	}
+	return s.good && s.reading.Value == 1 || r.span > 0 && last != math.MinInt64 && e.now-last <= r.span
 }
 
 // Operand is a word of a condition and what it reads now.

@@ -385,8 +385,16 @@ series: {a.smoke: 0, b.smoke: 0, c.smoke: 0, d.smoke: 0}
 	if got := confirmed("f1"); got != rules.True {
 		t.Errorf("all of it is under test: %s", got)
 	}
-	st.SetTested(nil)
+	st.Update(start, []drivers.Reading{good("b.smoke", 0), good("c.smoke", 0)})
 	if got := confirmed("f1"); got != rules.True {
-		t.Errorf("no test any more: %s", got)
+		t.Errorf("what fell back is remembered: %s", got)
+	}
+	st.SetTested(nil)
+	if got := confirmed("f1"); got != rules.False {
+		t.Errorf("no test any more, and one still at 1: %s", got)
+	}
+	st.Update(start, []drivers.Reading{good("c.smoke", 1)})
+	if got := confirmed("f1"); got != rules.True {
+		t.Errorf("no test any more, and two at 1: %s", got)
 	}
 }

@@ -51,6 +51,8 @@ type watched struct {
 	optional   bool
 	dependents []dependent
 	windows    []int
+	place      int   // index of its zone, -1 where unknown
+	tests      []int // for a signal that says that its device is under test: the others of the device
 }
 
 // dependent is an instance that reads a signal.

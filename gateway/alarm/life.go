@@ -1,12 +1,15 @@
 package alarm
 
 import (
-	"embergate/drivers"
-	"embergate/rules"
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
+
+	"embergate/drivers"
+	"embergate/rules"
 )
 
 // trigger makes an alarm of a condition that held for long enough. What began as a drill or a test and is now meant ends
@@ -113,6 +116,34 @@ func (b *Board) close(s *source, act Act, done ...string) []Event {
 		done = append(done, EventUnshelved)
 	}
 	return b.events(s, act, append(done, EventClosed))
+}
+
+// EndDrill ends what a drill raised, whatever state it is in: with the drill its alarms are over. A delay that it began
+// ends as well.
+func (b *Board) EndDrill(now time.Time, act Act) []Event {
+	b.now = now
+	var ended []*source
+	for _, s := range b.sources {
+		if s.open() && s.alarm.Drill || !s.open() && s.on.begun && s.found.Drill {
+			ended = append(ended, s)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *source) int { return cmp.Or(strings.Compare(x.alarm.ID, y.alarm.ID), strings.Compare(x.key, y.key)) })
+	var events []Event
+	for _, s := range ended {
+		s.on.stop()
+		s.off.stop()
+		s.last = rules.Unknown
+		switch {
+		case s.alarm.Active():
+			s.alarm.ClearedAt = at(now)
+			events = append(events, b.close(s, act, s.cleared())...)
+		case s.open():
+			events = append(events, b.close(s, act)...)
+		}
+		b.settle(s)
+	}
+	return events
 }
 
 // unshelve ends a shelf whose time is over; an alarm that only waited for it closes.

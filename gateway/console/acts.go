@@ -28,6 +28,7 @@ type request struct {
 	Until   *time.Time `json:"until"`   // shelve
 	Second  string     `json:"second"`  // shelve: the second person, where the class asks for one
 	Verdict string     `json:"verdict"` // verdict: real, false:CAUSE, drill, test, fault
+	Signal  string     `json:"signal"`  // drill: what is taken to be in alarm
 }
 
 // act is one of Acts, with what it needs of a request.
@@ -64,16 +65,21 @@ func (w *web) do(a act) http.HandlerFunc {
 			w.problem(rw, r, status, why)
 			return
 		}
-		who := alarm.Act{By: q.By, Via: "api", Note: q.Note}
-		if r.Header.Get("Origin") != "" { // a browser says where a request comes from, a program does not
-			who.Via = "console"
-		}
-		if err := a(r.Context(), r.PathValue("id"), q, who); err != nil {
+		if err := a(r.Context(), r.PathValue("id"), q, q.who(r)); err != nil {
 			w.refuse(rw, r, err)
 			return
 		}
 		w.getAlarm(rw, r)
 	}
+}
+
+// who acts, and from where: a browser says where a request comes from, a program does not.
+func (q request) who(r *http.Request) alarm.Act {
+	via := "api"
+	if r.Header.Get("Origin") != "" {
+		via = "console"
+	}
+	return alarm.Act{By: q.By, Via: via, Note: q.Note}
 }
 
 // refuse answers why an act was not done.

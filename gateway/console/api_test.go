@@ -83,7 +83,7 @@ func TestTheDescriptionHasExactlyTheRoutes(t *testing.T) {
 		}
 	}
 	w := &web{Options: Options{Metrics: http.NotFoundHandler()}}
-	for _, r := range w.routes() {
+	for _, r := range append(w.routes(), w.modeRoutes()...) {
 		if r.pattern != "GET /{$}" && r.pattern != "GET /assets/{name}" { // the page is for people
 			want = append(want, r.pattern)
 		}

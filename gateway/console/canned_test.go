@@ -245,6 +245,28 @@ func (c *canned) Rule(_ context.Context, id string) ([]RuleState, error) {
 	return []RuleState{{Key: "gas-high@kitchen-gas.lel", Rule: "gas-high", When: "value >= 25", Raises: "true", Clears: "false", Operands: []Operand{{"value", "32.5"}}}}, c.failing
 }
 
+func (c *canned) Drills(context.Context) ([]Drill, error) {
+	over := noon.Add(-time.Hour)
+	return []Drill{{ID: "drill-1", Signal: "kitchen-gas.lel", By: "li", Started: over.Add(-time.Minute), Until: over, Ended: &over, Why: "li ended it",
+		Steps: []DrillStep{{2, alarm.EventRaised, "Gas", ""}, {2.4, "delivered", "hook", ""}, {35, alarm.EventAcknowledged, "Gas", "zhang"}}}}, c.failing
+}
+
+func (c *canned) StartDrill(_ context.Context, signal string, until time.Time, a alarm.Act) (Drill, error) {
+	return Drill{ID: "drill-2", Signal: signal, By: a.By, Started: noon, Until: until, Steps: []DrillStep{}}, c.did("drill until "+until.Format(time.RFC3339), signal, a)
+}
+
+func (c *canned) StopDrill(_ context.Context, a alarm.Act) (Drill, error) {
+	return Drill{ID: "drill-2", Started: noon, Until: noon, Ended: &noon, Steps: []DrillStep{}}, c.did("stop", "drill", a)
+}
+
+func (c *canned) TestZone(_ context.Context, zone string, until time.Time, a alarm.Act) (ZoneTest, error) {
+	return ZoneTest{Zone: zone, By: a.By, Since: noon, Until: until}, c.did("test until "+until.Format(time.RFC3339), zone, a)
+}
+
+func (c *canned) EndTest(_ context.Context, zone string, a alarm.Act) (ZoneTest, error) {
+	return ZoneTest{Zone: zone, By: a.By, Since: noon, Until: noon}, c.did("end of test", zone, a)
+}
+
 func (c *canned) did(act, id string, a alarm.Act) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -40,11 +40,19 @@ type Source interface {
 	// Rule is what a rule makes of the present readings, at each of its sources or at the one of rule@source. The error is
 	// fs.ErrNotExist where there is none.
 	Rule(ctx context.Context, id string) ([]RuleState, error)
+
+	// Drills are those remembered, the newest first, and before them the one that is on.
+	Drills(ctx context.Context) ([]Drill, error)
 }
 
-// Acts are what people do to alarms. An error is *alarm.Refused where the alarm does not allow it, fs.ErrNotExist where
-// there is no such alarm.
+// Acts are what people do to alarms, and to the state of the home. An error is *alarm.Refused where that is not allowed,
+// fs.ErrNotExist where there is no such alarm. A zero until is the usual time.
 type Acts interface {
+	StartDrill(ctx context.Context, signal string, until time.Time, a alarm.Act) (Drill, error)
+	StopDrill(ctx context.Context, a alarm.Act) (Drill, error)
+	TestZone(ctx context.Context, zone string, until time.Time, a alarm.Act) (ZoneTest, error)
+	EndTest(ctx context.Context, zone string, a alarm.Act) (ZoneTest, error)
+
 	Acknowledge(ctx context.Context, id string, a alarm.Act) error
 	Silence(ctx context.Context, id string, a alarm.Act) error
 	Reset(ctx context.Context, id string, a alarm.Act) error
@@ -80,7 +88,7 @@ func New(o Options) http.Handler {
 	}
 	w.pages = parsePages(w.assets, o.Demo)
 	mux := http.NewServeMux()
-	for _, r := range w.routes() {
+	for _, r := range append(w.routes(), w.modeRoutes()...) {
 		mux.HandleFunc(r.pattern, r.serve)
 	}
 	return w.guard(mux)

@@ -74,6 +74,10 @@ func look(s *Snapshot, now time.Time) glance {
 	case g.fault(s):
 	case g.unknown():
 	case g.alarm(s.Alarms, true):
+	case s.Drill != nil:
+		g.mood, g.headline = moodDrill, i18n.T("A drill is on")
+	case len(s.Tests) > 0:
+		g.mood, g.headline = moodDrill, i18n.T("Under test: %s", s.Tests[0].ZonePath)
 	default:
 		g.mood, g.headline = moodWell, i18n.T("All is well")
 	}

@@ -25,6 +25,8 @@ type Snapshot struct {
 	Uplinks    []Uplink
 	Channels   []Channel
 	Phone      []PhoneMessage // newest first, at most 50
+	Tests      []ZoneTest     // zones under test
+	Drill      *Drill         // nil: none is on
 }
 
 // Site is the facility.

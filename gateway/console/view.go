@@ -31,6 +31,7 @@ type view struct {
 	Channels  []linkView
 	Others    []linkView // components that have no list of their own
 	Phone     []phoneView
+	Modes     modesView
 }
 
 // count is one of the numbers below the headline.
@@ -109,6 +110,7 @@ func see(s *Snapshot, now time.Time, l i18n.Lang) view {
 		v.Alarms = append(v.Alarms, seeAlarm(a, s, l))
 	}
 	v.Zones = seeZones(s, l)
+	v.Modes = modesOf(s, s.Time, l)
 	v.links(s, l)
 	for _, m := range s.Phone {
 		v.Phone = append(v.Phone, seeMessage(m, s.Time, l))
