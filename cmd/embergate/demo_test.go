@@ -146,3 +146,30 @@ func openAlarm(t *testing.T, url string) (id string) {
 	})
 	return id
 }
+
+// TestARelativeConfigurationKeepsItsStateBesideIt: as a user types it, in the folder of the file.
+func TestARelativeConfigurationKeepsItsStateBesideIt(t *testing.T) {
+	t.Chdir(t.TempDir())
+	port := freePort(t)
+	text := fmt.Sprintf("site: {id: home, language: en}\ndata: ./data\nconsole: {listen: \"127.0.0.1:%d\"}\n", port)
+	if err := os.WriteFile("home.yaml", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var log lockedBuffer
+	status := make(chan int, 1)
+	go func() { status <- run(ctx, []string{"run", "-c", "home.yaml"}, &log, &log) }()
+	page(t, fmt.Sprintf("http://127.0.0.1:%d/readyz", port), `"ready":true`)
+	stop()
+	if s := <-status; s != exitDone {
+		t.Errorf("status %d: %s", s, &log)
+	}
+	if _, err := os.Stat(filepath.Join("data", "state.db")); err != nil {
+		t.Error(err)
+	}
+	var out lockedBuffer
+	if s := run(t.Context(), []string{"journal", "verify", "-c", "home.yaml"}, &out, &out); s != exitDone {
+		t.Errorf("journal verify: status %d: %s", s, &out)
+	}
+}
