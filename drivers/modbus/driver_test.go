@@ -313,7 +313,7 @@ func TestPanicEndsRunWithAnError(t *testing.T) {
 				panic("the gateway's mistake")
 			}
 		})
-		if err == nil || !strings.Contains(err.Error(), "poll of d: panic: the gateway's mistake") {
+		if err == nil || !strings.Contains(err.Error(), "the gateway's mistake") {
 			t.Error(err)
 		}
 	})
