@@ -61,12 +61,25 @@ func Text(e alarm.Event, lang i18n.Lang) string {
 	b.WriteString(what(e, lang))
 	more := e.Note
 	if a := e.Alarm; a != nil && a.Active() && e.Type != alarm.EventAcknowledged {
-		more = a.Message // what to do
+		more = instruction(a)
 	}
 	if more = strings.Join(strings.Fields(more), " "); more == "" {
 		return b.String()
 	}
 	return lang.Say("%s. %s", b.String(), more)
+}
+
+// instruction is what to do: the alarm's message, without the place that the line began with.
+func instruction(a *alarm.Alarm) string {
+	text := a.Message
+	for _, said := range []string{a.ZonePath, a.DeviceName} {
+		rest, ok := strings.CutPrefix(text, said)
+		if !ok {
+			break
+		}
+		text = strings.TrimLeft(rest, " :：,，")
+	}
+	return text
 }
 
 // what says what happened, and when; an event that is not for people by its type.
