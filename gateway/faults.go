@@ -25,10 +25,11 @@ var (
 	stateDamaged    = ownRule("gateway-store", i18n.T("state on disk was damaged"))
 	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
 	diskFull        = ownRule("gateway-space", i18n.T("disk is full, the oldest telemetry goes"))
+	clockWrong      = ownRule("gateway-clock", i18n.T("clock is not right, readings wait for it"))
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
 // the configuration: a person then ends what is left of it.
@@ -59,6 +60,9 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 
 // lateAfter is the age of the oldest record that waits for a platform from which it is a fault (row SF14).
 const lateAfter = 10 * time.Minute
+
+// doubtedTooLong is how long the clock may be doubted before it is a fault: a network that is there sets it sooner.
+const doubtedTooLong = 5 * time.Minute
 
 func ownRule(id string, name i18n.Text) *rules.Rule {
 	return &rules.Rule{
@@ -111,6 +115,8 @@ func (h *hub) supervision(now time.Time) {
 		damaged[fmt.Sprintf("%s@store-%d", stateDamaged.ID, i+1)] = true
 		h.fault(now, stateDamaged, fmt.Sprintf("store-%d", i+1), true, errors.New(h.g.cfg.Site.Language.Say(damage.Format, damage.Args...)))
 	}
+	doubted := h.gate.doubtedFor()
+	h.fault(now, clockWrong, "clock", doubted > doubtedTooLong, fmt.Errorf("doubted for %v; now it says %s", doubted.Round(time.Second), now.In(h.g.location).Format(time.DateTime)))
 	full := h.store.Room()
 	h.fault(now, diskFull, "store", full != nil, full)
 	for key := range h.faults {

@@ -56,6 +56,7 @@ type Gateway struct {
 	unbuilt  []i18n.Text
 	metrics  *metrics
 	phone    *phone
+	built    time.Time    // of this program: no clock before it is right
 	windows  *rules.State // of the gateway whose place it takes; nil: it starts anew
 	state    *rules.State // once it runs
 }
@@ -71,7 +72,7 @@ type link struct {
 
 // New makes a gateway of a configuration. Its mistakes are root.Problems() afterwards; a gateway with any is not to be run.
 func New(root conf.Section, o Options) (*Gateway, error) {
-	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}}
+	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}, built: builtAt()}
 	g.cfg, g.location = readConfig(root)
 	g.places = checkZones(root.At("zones"), g.cfg.Zones)
 	models, err := profiles.Load()
@@ -230,7 +231,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	go func() { defer close(hubDone); h.run() }()
 	for _, u := range g.uplinks {
 		senders.Go(func() {
-			if err := u.Run(north, h.queues[u.id], siteJournal{st}); err != nil {
+			if err := u.Run(north, h.queues[u.id], stampedJournal{siteJournal{st}, g.built}); err != nil {
 				g.Log.Error("uplink ended", "uplink", u.id, "err", err)
 			}
 		})

@@ -48,6 +48,7 @@ type hub struct {
 	faults     map[string]bool // of the gateway itself, by key: open or not
 	queues     map[string]*store.Queue
 	report     *reporter // the gateway's own series
+	gate       *gate     // readings and points on their way to those who keep their times
 
 	page page // what the console sees
 }
@@ -102,7 +103,13 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	h.outputs = newOutputs(h)
 	h.exercise = newExercise(h, now)
-	h.report = newReporter(g, now)
+	last, err := st.Events(ctx, h.seq-1, 1)
+	if err != nil {
+		return nil, err
+	}
+	h.gate = newGate(now, g.built, newest(last), g.Log)
+	h.gate.reading, h.gate.point = h.send, h.sendPoint
+	h.report = newReporter(g, now, h.gate)
 	h.page.init(now)
 	return h, nil
 }
@@ -178,6 +185,7 @@ func (h *hub) take(now time.Time, batch []drivers.Reading) {
 	if len(batch) == 0 {
 		return
 	}
+	h.watchClock(now, h.gate.clock.m.synced)
 	h.sample = batch[0].Time
 	if first := h.live.signals[batch[0].Signal]; first != nil && first.device == nil && batch[0].Value == 1 {
 		h.linked(now, batch[0].Signal)
@@ -198,22 +206,21 @@ func (h *hub) observe(now time.Time, batch []drivers.Reading) {
 	if len(batch) == 0 {
 		return
 	}
-	h.forward(batch)
+	h.forward(now, batch)
 	h.judge(now, h.state.Update(now, batch))
 }
 
-// forward gives each device's readings to every uplink, and counts them.
-func (h *hub) forward(batch []drivers.Reading) {
+// forward gives each device's readings to those who keep them, and counts them.
+func (h *hub) forward(now time.Time, batch []drivers.Reading) {
+	m := h.gate.moment(now, h.gate.clock.m.synced)
 	for start := 0; start < len(batch); {
 		d := h.live.device(batch[start].Signal)
 		end := start + 1
 		for end < len(batch) && h.live.device(batch[end].Signal) == d {
 			end++
 		}
-		for _, u := range h.g.uplinks {
-			if d != nil && !h.exercise.tested[d.Zone] {
-				u.Readings(d.Device, batch[start:end])
-			}
+		if d != nil && !h.exercise.tested[d.Zone] {
+			h.gate.take(m, d, batch[start:end])
 		}
 		start = end
 	}
@@ -240,6 +247,8 @@ func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 // tick does what time alone brings.
 func (h *hub) tick(now time.Time) {
 	h.sample = now
+	h.watchClock(now, synced())
+	h.gate.release(h.gate.clock.m)
 	h.observe(now, h.live.expire(now))
 	h.judge(now, h.state.Due(now))
 	h.events = append(h.events, h.board.Tick(now)...)

@@ -77,7 +77,7 @@ func newMetrics(version string) *metrics {
 		dropped:     counter("queue_dropped_total", "Records given up because the queue was full.", "queue"),
 		written:     counter("store_written_bytes_total", "Bytes written to the database.", "file"),
 		batches:     counter("uplink_batches_total", "Batches sent to a platform.", "uplink", "outcome"),
-		clock:       gauge("clock_ok", "1 while the kernel says that the clock is synchronised.").WithLabelValues(),
+		clock:       gauge("clock_ok", "1 while the clock is synchronised and can be right.").WithLabelValues(),
 	}
 	m.alarmTime = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "embergate_alarm_latency_seconds", Help: "From the sample to the event in the journal.", Buckets: wait,
@@ -136,7 +136,7 @@ func (m *metrics) scan(now time.Time, h *hub) {
 	for file, n := range h.store.Written() {
 		m.advance(m.written.WithLabelValues(file), "written "+file, n)
 	}
-	m.clock.Set(float64(number(clockOK())))
+	m.clock.Set(float64(number(h.gate.clock.ok())))
 }
 
 // advance brings a counter to what somebody else has counted.

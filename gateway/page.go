@@ -211,6 +211,8 @@ func (h *hub) components(s *console.Snapshot) []console.Component {
 		{Name: "store", Working: disk.works, Since: disk.since, Why: i18n.T("the journal cannot be written: %s", disk.why)},
 		{Name: "console", Working: h.page.console.works, Since: h.page.console.since, Why: i18n.T("the console does not listen: %s", h.page.console.why)},
 	}
+	doubted := h.gate.doubtedFor()
+	list = append(list, console.Component{Name: "clock", Working: doubted == 0, Since: s.Time.Add(-doubted), Why: i18n.T("the clock is not right; readings wait until it is set")})
 	for _, e := range s.Endpoints {
 		list = append(list, console.Component{Name: "endpoint " + e.ID, Working: e.Up, Since: e.Since, Why: i18n.T("not connected: %s", e.Error)})
 	}

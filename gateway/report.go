@@ -7,13 +7,12 @@ import (
 	"embergate/drivers"
 	"embergate/gateway/alarm"
 	"embergate/gateway/uplink/influx"
-
-	"golang.org/x/sys/unix"
 )
 
 // reporter writes the gateway's own series (contract, section 7): health of each device, of the gateway, and the site.
 type reporter struct {
 	g       *Gateway
+	gate    *gate
 	started time.Time
 	minute  time.Time // when health and gateway were last written
 	day     time.Time // when site was
@@ -27,8 +26,8 @@ type health struct {
 	reason     string
 }
 
-func newReporter(g *Gateway, now time.Time) *reporter {
-	return &reporter{g: g, started: now, health: map[string]health{}}
+func newReporter(g *Gateway, now time.Time, gate *gate) *reporter {
+	return &reporter{g: g, gate: gate, started: now, health: map[string]health{}}
 }
 
 // tick writes what is due: a device's health on change and every 60 s, the gateway's every 60 s, the site's daily.
@@ -102,7 +101,7 @@ func (r *reporter) gateway(now time.Time, h *hub) {
 		influx.Integer("devices", int64(len(h.live.devices))), influx.Integer("devices_online", online),
 		influx.Integer("signals", signals), influx.Integer("signals_bad", bad),
 		influx.Integer("alarms_open", int64(len(slices.DeleteFunc(h.board.Open(), func(a alarm.Alarm) bool { return a.Test })))), influx.Integer("queue_records", records),
-		influx.Integer("clock_ok", number(clockOK())),
+		influx.Integer("clock_ok", number(r.gate.clock.ok())),
 	}})
 }
 
@@ -126,9 +125,7 @@ func (r *reporter) tags(pairs ...string) [][2]string {
 }
 
 func (r *reporter) send(p influx.Point) {
-	for _, u := range r.g.uplinks {
-		u.Point(p)
-	}
+	r.gate.takePoint(r.gate.clock.m, p)
 }
 
 func number(b bool) int64 {
@@ -136,11 +133,4 @@ func number(b bool) int64 {
 		return 1
 	}
 	return 0
-}
-
-// clockOK tells whether the kernel counts the clock as synchronised (adjtimex(2)).
-func clockOK() bool {
-	var t unix.Timex
-	state, err := unix.Adjtimex(&t)
-	return err == nil && state != unix.TIME_ERROR
 }
