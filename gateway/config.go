@@ -68,12 +68,6 @@ type Console struct {
 	BehindProxy bool `yaml:"behind_proxy"`
 }
 
-// Heartbeat is an outside watcher that is told that the gateway lives.
-type Heartbeat struct {
-	URL   string        `yaml:"url"`
-	Every time.Duration `yaml:"every"`
-}
-
 var regionPattern = regexp.MustCompile(`^[0-9]{6}$`)
 
 // readConfig decodes the file, with the defaults, and reports what stands in its own keys.
@@ -86,9 +80,7 @@ func readConfig(root conf.Section) (Config, *time.Location) {
 	root.Decode(&cfg)
 	location := cfg.Site.check(root.At("site"))
 	cfg.Console.check(root.At("console"))
-	for i, s := range root.At("heartbeat").Items() {
-		checkURL(s.At("url"), cfg.Heartbeat[i].URL, "http", "https")
-	}
+	readHeartbeats(root.At("heartbeat"), cfg.Heartbeat)
 	return cfg, location
 }
 

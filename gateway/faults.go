@@ -26,10 +26,11 @@ var (
 	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
 	diskFull        = ownRule("gateway-space", i18n.T("disk is full, the oldest telemetry goes"))
 	clockWrong      = ownRule("gateway-clock", i18n.T("clock is not right, readings wait for it"))
+	heartbeatLost   = ownRule("gateway-heartbeat", i18n.T("heartbeat does not arrive"))
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, heartbeatLost, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
 // the configuration: a person then ends what is left of it.
@@ -117,6 +118,10 @@ func (h *hub) supervision(now time.Time) {
 	}
 	doubted := h.gate.doubtedFor()
 	h.fault(now, clockWrong, "clock", doubted > doubtedTooLong, fmt.Errorf("doubted for %v; now it says %s", doubted.Round(time.Second), now.In(h.g.location).Format(time.DateTime)))
+	for _, w := range h.g.watchers {
+		works, _, why := w.stand()
+		h.fault(now, heartbeatLost, w.id, !works, why)
+	}
 	full := h.store.Room()
 	h.fault(now, diskFull, "store", full != nil, full)
 	for key := range h.faults {

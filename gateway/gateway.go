@@ -56,6 +56,7 @@ type Gateway struct {
 	unbuilt  []i18n.Text
 	metrics  *metrics
 	phone    *phone
+	watchers []*watcher   // of the heartbeat
 	built    time.Time    // of this program: no clock before it is right
 	windows  *rules.State // of the gateway whose place it takes; nil: it starts anew
 	state    *rules.State // once it runs
@@ -95,9 +96,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 		g.unbuilt = append(g.unbuilt, i18n.T("duty: shifts and escalation are not built in this version; without the key, every channel is told everything at once"))
 	}
 	g.readUplinks(root.At("uplinks").Items())
-	if root.At("heartbeat").Exists() {
-		g.unbuilt = append(g.unbuilt, i18n.T("heartbeat: the outward heartbeat is not built in this version"))
-	}
+	g.watchers = newWatchers(g.cfg.Heartbeat, o.Log)
 	if c := g.cfg.Console; c.TLS.Cert != "" || c.BehindProxy {
 		g.unbuilt = append(g.unbuilt, i18n.T("console: a console beyond this machine needs people with passwords, which are not built in this version; leave out tls and behind_proxy"))
 	}
@@ -242,6 +241,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	senders.Go(func() { g.serve(north, h) })
+	for _, w := range g.watchers {
+		senders.Go(func() { w.run(north, h.health) })
+	}
 	for _, l := range g.links {
 		readers.Go(func() { h.supervise(ctx, l) })
 	}

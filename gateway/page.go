@@ -213,6 +213,10 @@ func (h *hub) components(s *console.Snapshot) []console.Component {
 	}
 	doubted := h.gate.doubtedFor()
 	list = append(list, console.Component{Name: "clock", Working: doubted == 0, Since: s.Time.Add(-doubted), Why: i18n.T("the clock is not right; readings wait until it is set")})
+	for _, w := range h.g.watchers {
+		works, since, why := w.stand()
+		list = append(list, console.Component{Name: "heartbeat " + w.id, Working: works, Since: since, Why: i18n.T("the heartbeat does not arrive: %v", why)})
+	}
 	for _, e := range s.Endpoints {
 		list = append(list, console.Component{Name: "endpoint " + e.ID, Working: e.Up, Since: e.Since, Why: i18n.T("not connected: %s", e.Error)})
 	}
