@@ -272,7 +272,7 @@ func TestEventsFrom1970GetTheirTimes(t *testing.T) {
 func TestAlarmsWorkAtOnceWhileTheClockIsWrong(t *testing.T) {
 	s, dir := newScript(), t.TempDir()
 	l := httptest.NewUnstartedServer(nil).Listener
-	text := fmt.Sprintf(scriptedHome, dir, "0s") + "uplinks: [{id: platform, influxdb: {url: \"http://127.0.0.1:1\", bucket: b}}]\n"
+	text := fmt.Sprintf(scriptedHome, dir, "", "0s") + "uplinks: [{id: platform, influxdb: {url: \"http://127.0.0.1:1\", bucket: b}}]\n"
 	root := conf.Parse(filepath.Join(dir, "home.yaml"), []byte(text), conf.OS())
 	g, err := New(root, Options{Protocols: map[string]func() drivers.Protocol{"script": s.protocol}, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Listener: l})
 	if err != nil || root.Problems() != nil {

@@ -99,7 +99,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	h.board.Retain(inForce)
 	h.state.SetActive(h.active)
 	for _, u := range g.uplinks {
-		h.queues[u.id] = st.Queue(u.id, store.QueueLimit{})
+		h.queues[u.id] = st.Queue(u.id, u.limit)
 	}
 	h.outputs = newOutputs(h)
 	h.exercise = newExercise(h, now)

@@ -4,10 +4,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
+	"embergate/gateway/store"
 	"embergate/gateway/uplink/influx"
 )
 
@@ -15,6 +17,27 @@ import (
 type uplink struct {
 	id, kind string
 	*influx.Uplink
+	limit store.QueueLimit
+}
+
+// queueBytes is how much a queue may hold where its queue: key does not say: a month of a home of 200 signals at 1 Hz, and
+// no more than a small disk can spare. There is no limit of age: a clock that was set wrong must not empty a queue.
+const queueBytes = 1 << 30
+
+// queueKeys are the keys under queue: of an uplink.
+type queueKeys struct {
+	Bytes int64         `yaml:"bytes"` // of batches as stored, about 8 for a reading
+	Age   time.Duration `yaml:"age"`   // older ones go; 0 is no limit
+}
+
+func (k queueKeys) check(s conf.Section) store.QueueLimit {
+	if k.Bytes < 1<<20 {
+		s.At("bytes").Problem("a queue holds at least %d bytes", 1<<20)
+	}
+	if k.Age != 0 && k.Age < time.Hour {
+		s.At("age").Problem("a queue keeps at least %s", time.Hour)
+	}
+	return store.QueueLimit{Bytes: k.Bytes, Age: k.Age}
 }
 
 // uplinkKinds are the kinds of uplinks that a configuration may name; the value tells whether this version has it.
@@ -23,9 +46,10 @@ var uplinkKinds = map[string]bool{"influxdb": true, "mqtt": false, "gbt26875": f
 func (g *Gateway) readUplinks(sections []conf.Section) {
 	ids := map[string]bool{}
 	for _, s := range sections {
-		var own struct {
-			ID string `yaml:"id"`
-		}
+		own := struct {
+			ID    string    `yaml:"id"`
+			Queue queueKeys `yaml:"queue"`
+		}{Queue: queueKeys{Bytes: queueBytes}}
 		kinds := map[string]conf.Section{}
 		for kind := range uplinkKinds {
 			kinds[kind] = conf.Section{}
@@ -35,6 +59,7 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 		if !drivers.IDPattern.MatchString(own.ID) {
 			s.At("id").Problem("an id is 1 to 40 of a-z, 0-9 and -, not %q", own.ID)
 		}
+		limit := own.Queue.check(s.At("queue"))
 		if ids[own.ID] {
 			s.At("id").Problem("the uplink %q is there twice", own.ID)
 		}
@@ -50,7 +75,7 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 				ID: own.ID, Site: g.cfg.Site.ID, Region: g.cfg.Site.Region, Log: g.Log.With("uplink", own.ID),
 				Observe: func(outcome string) { g.metrics.batches.WithLabelValues(own.ID, outcome).Inc() },
 			})
-			g.uplinks = append(g.uplinks, uplink{id: own.ID, kind: kind, Uplink: u})
+			g.uplinks = append(g.uplinks, uplink{id: own.ID, kind: kind, Uplink: u, limit: limit})
 		case "mqtt":
 			checkMQTTUplink(at)
 		case "gbt26875":
