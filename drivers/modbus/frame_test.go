@@ -72,32 +72,84 @@ func TestEveryAnswerThatALineMayGive(t *testing.T) {
 		for _, e := range exchanges(t, "testdata/"+c.file+".txt") {
 			t.Run(fmt.Sprint([]string{"tcp", "rtu", "rtu+tcp"}[c.framing], " ", e.name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					near, far := net.Pipe()
-					defer near.Close()
-					go play(t, far, e)
-					l := &link{at: place{c.framing, "x"}, line: line{9600, 8, 1, "none"}, ctx: t.Context(), open: func(context.Context, place, line) (port, error) { return near, nil }}
-					defer l.drop()
-					first, count := uint16(0), uint16(2)
-					unit := byte(1)
-					if c.framing == tcp {
-						count, unit = 1, 0x11
-					}
-					b := &block{spans: []span{{Holding, int(first), int(count), nil}}}
-					var frames trace
-					r := &request{unit: unit, timeout: 500 * time.Millisecond, trace: &frames, ctx: t.Context(), answer: make(chan answer, 1),
-						do: func(client modbus.Client) ([]byte, error) { return b.read(client) }}
-					l.serve(r)
-					a := <-r.answer
-					got := strings.ToUpper(hex.EncodeToString(a.data))
-					if a.err != nil {
-						f := explain(a.err, b.String())
-						got = string(f.reason) + ": " + f.detail
-					}
+					got, frames := made(t, c.framing, 0, e)
 					if got != e.want {
 						t.Errorf("got  %s\nwant %s", got, e.want)
 					}
-					if kept := frames.last(); len(kept) == 0 || !kept[0].Sent {
-						t.Errorf("the trace begins with %+v", kept)
+					if len(frames) == 0 || !frames[0].Sent {
+						t.Errorf("the trace begins with %+v", frames)
+					}
+				})
+			})
+		}
+	}
+}
+
+// made is what the driver makes of an exchange: the registers, or reason: detail; and its trace. txid is the transaction
+// before it.
+func made(t *testing.T, f framing, txid uint16, e exchange) (string, []Frame) {
+	near, far := net.Pipe()
+	defer near.Close()
+	go play(t, far, e)
+	l := &link{at: place{f, "x"}, line: line{9600, 8, 1, "none"}, txid: txid, ctx: t.Context(), open: func(context.Context, place, line) (port, error) { return near, nil }}
+	defer l.drop()
+	count, unit := 2, byte(1)
+	if f == tcp {
+		count, unit = 1, 0x11
+	}
+	b := &block{spans: []span{{Holding, 0, count, nil}}}
+	var frames trace
+	r := &request{unit: unit, timeout: 500 * time.Millisecond, trace: &frames, ctx: t.Context(), answer: make(chan answer, 1),
+		do: func(client modbus.Client) ([]byte, error) { return b.read(client) }}
+	l.serve(r)
+	a := <-r.answer
+	if a.err != nil {
+		f := explain(a.err, b.String())
+		return string(f.reason) + ": " + f.detail, frames.last()
+	}
+	return strings.ToUpper(hex.EncodeToString(a.data)), frames.last()
+}
+
+// TestRecordedFaults gives every fault of the shared recordings to the driver, where they are present: no reading and the
+// class of the fault, or the reading where the answer can be told from what stands around it. The same faults in words of our
+// own are in testdata/faults-rtu.txt and faults-tcp.txt.
+func TestRecordedFaults(t *testing.T) {
+	for _, c := range []struct {
+		file    string
+		framing framing
+		want    []string // of each case, in order
+	}{
+		{"faults_rtu", rtu, []string{"exception: ", "exception: ", "device_fault: ", "crc: ", "crc: ", "decode: unit 2", "decode: function 4", "decode: byte count", "0292", "0292", "0292", "timeout: "}},
+		{"faults_tcp", tcp, []string{"offline: ", "offline: ", "timeout: ", "decode: no Modbus TCP header", "decode: no Modbus TCP header", "decode: RTU frames"}},
+	} {
+		text, err := os.ReadFile("../../../shared/realinput/modbus/" + c.file + ".hex")
+		if err != nil {
+			t.Skip("no recordings here")
+		}
+		var cases []exchange
+		for line := range strings.Lines(string(text)) {
+			what, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+			switch {
+			case what == "#":
+				cases = append(cases, exchange{name: rest})
+			case what == ">":
+				cases[len(cases)-1].request = rest
+			case what == "<":
+				cases[len(cases)-1].answer = rest
+			}
+		}
+		cases = cases[2:] // what the file is, and its form
+		if len(cases) != len(c.want) {
+			t.Fatalf("%s: %d cases, want %d", c.file, len(cases), len(c.want))
+		}
+		for i, e := range cases {
+			t.Run(e.name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					got, _ := made(t, c.framing, 0x2000, e)
+					for what := range strings.SplitSeq(c.want[i], ": ") {
+						if !strings.Contains(got, what) {
+							t.Errorf("got %s, want %s", got, c.want[i])
+						}
 					}
 				})
 			})
@@ -110,7 +162,7 @@ func FuzzScanTCP(f *testing.F) {
 		f.Add(bytesOf(f, strings.ReplaceAll(e.answer, "|", " ")), bytesOf(f, e.request))
 	}
 	f.Fuzz(func(t *testing.T, received, request []byte) {
-		if len(request) < 12 || request[7] == 0 || request[7] > 4 {
+		if len(request) < 12 || request[7] == 0 || request[7] > 4 && request[7] != reportServerID && request[7] != encapsulated {
 			return
 		}
 		reply, used, err := scanTCP(received, request)
@@ -130,9 +182,11 @@ func FuzzScanRTU(f *testing.F) {
 	for _, e := range exchanges(f, "testdata/faults-rtu.txt") {
 		f.Add(bytesOf(f, strings.ReplaceAll(e.answer, "|", " ")), bytesOf(f, e.request))
 	}
+	f.Add(withCRC([]byte{1, 43, 14, 2, 0x83, 0, 0, 2, 0, 1, 'A', 1, 2, 'B', 'C'}), withCRC([]byte{1, 43, 14, 2, 0, 0}))
+	f.Add(withCRC([]byte{1, 17, 3, 7, 0xFF, 'A'}), withCRC([]byte{1, 17, 0, 0, 0, 0}))
 	f.Add([]byte{1, 5, 0, 0, 0xFF, 0, 0x8C, 0x3A}, []byte{1, 5, 0, 0, 0xFF, 0, 0x8C, 0x3A})
 	f.Fuzz(func(t *testing.T, received, request []byte) {
-		if len(request) != 8 || request[1] == 0 || request[1] > 6 {
+		if len(request) != 8 || request[1] == 0 || request[1] > 6 && request[1] != reportServerID && request[1] != encapsulated {
 			return
 		}
 		reply, err := scanRTU(received, request)

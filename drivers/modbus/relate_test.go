@@ -92,3 +92,33 @@ func TestARatioThatIsNotReadLeavesNoValue(t *testing.T) {
 		}
 	})
 }
+
+// FuzzRelate decodes a device of related signals from any registers: a value is finite, and stands on others that are good.
+func FuzzRelate(f *testing.F) {
+	signals := drivers.DecodeSignals(conf.Parse("x", []byte("signals: "+gasController), conf.OS()).At("signals").Items())
+	f.Add([]byte{0, 245, 0, 0, 0, 1, 0, 5, 0, 0, 5, 243, 0, 10, 1, 144})
+	f.Add([]byte{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 3, 0x80, 0, 0, 0, 0, 0, 0xFF, 0xFF})
+	f.Fuzz(func(t *testing.T, registers []byte) {
+		readings := Decode(signals, func(_ Table, addr uint16, n int) ([]byte, bool) {
+			first := 2 * (int(addr) - 2)
+			if first+2*n > len(registers) {
+				return nil, false
+			}
+			return registers[first : first+2*n], true
+		}, time.Unix(1, 0))
+		by := map[string]drivers.Reading{}
+		for _, r := range readings {
+			by[r.Signal] = r
+		}
+		for i, r := range readings {
+			if r.Quality == drivers.Bad && (r.Value != 0 || r.Reason == "" || r.Detail == "") || math.IsNaN(r.Value) || math.IsInf(r.Value, 0) {
+				t.Errorf("%+v", r)
+			}
+			for _, id := range signals[i].Related() {
+				if r.Quality == drivers.Good && by[id].Quality != drivers.Good {
+					t.Errorf("%s is good and %s is not", r.Signal, id)
+				}
+			}
+		}
+	})
+}
