@@ -50,7 +50,8 @@ type hub struct {
 	report     *reporter // the gateway's own series
 	gate       *gate     // readings and points on their way to those who keep their times
 
-	page page // what the console sees
+	thin deadbands // of what is forwarded
+	page page      // what the console sees
 }
 
 // turn is how often the hub wakes at the least.
@@ -220,7 +221,7 @@ func (h *hub) forward(now time.Time, batch []drivers.Reading) {
 			end++
 		}
 		if d != nil && !h.exercise.tested[d.Zone] {
-			h.gate.take(m, d, batch[start:end])
+			h.gate.take(m, d, h.thin.pass(now, d, batch[start:end]))
 		}
 		start = end
 	}
