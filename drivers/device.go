@@ -181,8 +181,8 @@ func check(s conf.Section, sig Signal) {
 	if !signalIDPattern.MatchString(sig.ID) {
 		s.At("id").Problem("the id of a signal is 1 to 40 of a-z, 0-9 and _, and starts with a letter, not %q", sig.ID)
 	}
-	if sig.ID == LinkSignal || sig.ID == OnlineSignal {
-		s.At("id").Problem("%q is a signal that the gateway keeps itself; choose another id", sig.ID)
+	if sig.ID == LinkSignal || sig.ID == OnlineSignal || sig.ID == "time" { // time is no name of a field in InfluxDB
+		s.At("id").Problem("%q is a name that is taken; choose another id", sig.ID)
 	}
 	kind, known := Kinds[sig.Kind]
 	if !known || sig.Kind == LinkSignal || sig.Kind == OnlineSignal {

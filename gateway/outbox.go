@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"embergate/gateway/alarm"
 	"embergate/gateway/store"
+	"embergate/rules"
 )
 
 // outbox is what channels deliver from: the store, and in memory what the store would not take. A disk that is full or
@@ -51,17 +53,38 @@ func (o *outbox) stored() {
 	o.held = nil
 }
 
-// DueMessages are the store's and those held; the store's error is passed over while something is held.
+// DueMessages are the store's and those held, fire first. What ends an alarm waits for what came before it. The store's
+// error is passed over while something is held.
 func (o *outbox) DueMessages(ctx context.Context, channel string, now time.Time, limit int) ([]store.Message, error) {
 	due, err := o.Store.DueMessages(ctx, channel, now, limit)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.held {
-		if m.Channel == channel && !now.Before(m.NotBefore) && len(due) < limit {
-			due, err = append(due, m), nil
-		}
+	if len(o.held) == 0 {
+		return due, err
 	}
-	return due, err
+	before := map[string]bool{} // alarms of which something earlier is not delivered
+	for _, m := range due {
+		before[m.Alarm] = true
+	}
+	for _, m := range o.held {
+		if m.Channel != channel {
+			continue
+		}
+		if ends := m.Type == alarm.EventCleared || m.Type == alarm.EventFaultCleared || m.Type == alarm.EventReset || m.Type == alarm.EventClosed; !(ends && before[m.Alarm]) && !now.Before(m.NotBefore) {
+			due = append(due, m)
+		}
+		before[m.Alarm] = m.Alarm != ""
+	}
+	slices.SortStableFunc(due, func(a, b store.Message) int { return rank(a) - rank(b) })
+	return due[:min(len(due), limit)], nil
+}
+
+// rank is 0 for fire, which goes before everything else.
+func rank(m store.Message) int {
+	if m.Class == rules.Classes[0] {
+		return 0
+	}
+	return 1
 }
 
 // SettleMessage ends a message, here or in the store.

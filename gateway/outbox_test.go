@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,5 +58,33 @@ func TestPeopleAreToldWhileTheDiskRefuses(t *testing.T) {
 	}
 	if got := due("sms"); len(got) != 1 {
 		t.Errorf("sms has %+v, want one", got)
+	}
+}
+
+func TestWhatIsToldFromMemoryKeepsItsOrder(t *testing.T) {
+	st, err := store.Open(t.TempDir(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	o, now := &outbox{Store: st}, time.Now()
+	o.hold([]store.Message{
+		{Channel: "hook", Event: "g1", Type: "alarm.raised", Alarm: "g", Class: "gas"},
+		{Channel: "hook", Event: "g2", Type: "alarm.cleared", Alarm: "g", Class: "gas"},
+		{Channel: "hook", Event: "f1", Type: "alarm.raised", Alarm: "f", Class: "fire"},
+	})
+	var got []string
+	for range 3 {
+		due, err := o.DueMessages(t.Context(), "hook", now, 10)
+		if err != nil || len(due) == 0 {
+			t.Fatal(due, err)
+		}
+		got = append(got, due[0].Event)
+		if err := o.SettleMessage(t.Context(), due[0].ID, store.Accepted, "", now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"f1", "g1", "g2"}; !slices.Equal(got, want) {
+		t.Errorf("told %v, want %v", got, want)
 	}
 }

@@ -71,6 +71,7 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 		kind := slices.Collect(maps.Keys(kinds))[0]
 		switch at := kinds[kind]; kind {
 		case "influxdb":
+			influx.CheckFields(g.devices())
 			u := influx.New(at, influx.Options{
 				ID: own.ID, Site: g.cfg.Site.ID, Region: g.cfg.Site.Region, Log: g.Log.With("uplink", own.ID),
 				Observe: func(outcome string) { g.metrics.batches.WithLabelValues(own.ID, outcome).Inc() },
@@ -115,4 +116,12 @@ func checkFireCentre(s conf.Section) {
 	if c.Source == "" {
 		s.At("source").Problem("the uplink needs the source address that the centre gave this site")
 	}
+}
+
+// devices are those of all endpoints.
+func (g *Gateway) devices() (all []drivers.Device) {
+	for _, l := range g.links {
+		all = append(all, l.driver.Devices()...)
+	}
+	return all
 }

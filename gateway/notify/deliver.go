@@ -58,11 +58,10 @@ type line struct {
 	reading disk // of the outbox
 	writing disk
 
-	mu       sync.Mutex
-	status   ChannelStatus   // guarded by mu; Working and Since are made by stand
-	failing  time.Time       // since when every attempt failed; guarded by mu
-	refused  time.Time       // when something was refused and nothing accepted since; guarded by mu
-	unstored []store.Message // that the disk had no room for; guarded by mu
+	mu      sync.Mutex
+	status  ChannelStatus // guarded by mu; Working and Since are made by stand
+	failing time.Time     // since when every attempt failed; guarded by mu
+	refused time.Time     // when something was refused and nothing accepted since; guarded by mu
 }
 
 // disk is whether one use of the outbox fails.
@@ -145,9 +144,6 @@ func (l *line) run(ctx context.Context, outbox Outbox) {
 		if wait <= 0 {
 			continue
 		}
-		if !l.gone {
-			wait = l.unstoredWait(time.Now(), wait)
-		}
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -165,10 +161,6 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 	if l.gone {
 		l.count(ctx, outbox)
 		return longestWait
-	}
-	if m, ok := l.takeUnstored(now); ok {
-		l.send(ctx, outbox, m)
-		return 0
 	}
 	due, err := outbox.DueMessages(ctx, l.id, now.Add(l.early), atATime+len(l.notes))
 	l.disk(ctx, &l.reading, err)
@@ -257,7 +249,7 @@ func (l *line) count(ctx context.Context, outbox Outbox) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.Pending = int(pending[l.id].Records) + len(l.unstored)
+	l.status.Pending = int(pending[l.id].Records)
 }
 
 // send makes one attempt and notes its outcome.
@@ -288,12 +280,7 @@ func (l *line) send(ctx context.Context, outbox Outbox, m store.Message) {
 		o.settle, o.detail, o.next = store.Retry, err.Error(), now.Add(wait)
 		l.fails(now, err)
 	}
-	switch {
-	case m.ID != 0:
-		l.note(ctx, outbox, m.ID, o)
-	case o.settle == store.Retry:
-		l.putBack(m, o.next)
-	}
+	l.note(ctx, outbox, m.ID, o)
 	if l.o.Observe != nil {
 		l.o.Observe(l.id, string(o.settle), max(0, now.Sub(said.Time)))
 	}
