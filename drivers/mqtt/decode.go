@@ -186,6 +186,9 @@ func (from sample) rawValue(s drivers.Signal, v gjson.Result) (float64, error) {
 		}
 		return 0, nil
 	case gjson.Number:
+		if s.Enum != nil && numbered(s.Enum) {
+			return 0, fmt.Errorf("%s is no number of the enum", v.Raw)
+		}
 		return number(v.Raw)
 	case gjson.String:
 		word := strings.TrimSpace(v.Str)
@@ -200,6 +203,16 @@ func (from sample) rawValue(s drivers.Signal, v gjson.Result) (float64, error) {
 	default:
 		return 0, fmt.Errorf("%s is not a single value", quote(v.Raw))
 	}
+}
+
+// numbered tells whether an enum names numbers: then it names all of them.
+func numbered(enum map[string]int) bool {
+	for word := range enum {
+		if _, err := number(word); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // number reads a decimal number. What else strconv takes, such as inf, nan and 0x1p-2, no device means.

@@ -1,46 +1,72 @@
 package profiles_test
 
 import (
+	"errors"
+	"io/fs"
 	"testing"
+	"time"
 
-	"embergate/drivers"
 	"embergate/drivers/conf"
-	"embergate/drivers/modbus"
-	"embergate/drivers/mqtt"
 	"embergate/drivers/profiles"
+	"embergate/drivers/profiles/proof"
 )
 
-func TestADriverTakesADeviceOfEveryModelWithoutProblems(t *testing.T) {
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// Rows DM01, DM02, DM03: a driver takes a device of every model that says nothing but where it is, and every vector holds.
+func TestEveryModelIsTakenByItsDriverAndEveryVectorHolds(t *testing.T) {
 	models, err := profiles.Models()
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, m := range models {
+		t.Run(m.ID, func(t *testing.T) {
+			data, err := profiles.File(m.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root := conf.Parse(m.ID+".yaml", data, conf.OS())
+			proof.Check(root, profiles.Parse(root))
+			if p := root.Problems(); p != nil {
+				t.Error(p)
+			}
+			for _, failure := range proof.Vectors(m, noon) {
+				for _, wrong := range failure.Wrong {
+					t.Errorf("%s: %s", failure.Vector, wrong)
+				}
+			}
+		})
+	}
+}
+
+// A device whose map is not public ships as a blank: all but signals and vectors is there, and its examples are commented.
+func TestBlanksWantNothingButSignalsAndVectors(t *testing.T) {
+	blanks, err := profiles.Blanks()
+	if err != nil || len(blanks) < 3 {
+		t.Fatal(blanks, err)
+	}
+	for _, m := range blanks {
+		data, err := profiles.File(m.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root := conf.Parse(m.ID+".yaml", data, conf.OS())
+		profiles.Parse(root)
+		problems := root.Problems()
+		if len(problems) != 2 || problems[0].Key != "signals" || problems[1].Key != "vectors" {
+			t.Errorf("%s: %v", m.ID, problems)
+		}
 	}
 	all, err := profiles.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	protocols := map[string]struct {
-		protocol      drivers.Protocol
-		url, location string
-	}{
-		"modbus": {modbus.New(), "tcp://127.0.0.1:502", "unit: 1"},
-		"mqtt":   {mqtt.New(), "mqtt://127.0.0.1:1883", "topic: a/b"},
+	for _, m := range blanks {
+		if _, ok := all[m.ID]; ok {
+			t.Errorf("%s is a blank, and a device may name it", m.ID)
+		}
 	}
-	for _, m := range models {
-		p := protocols[m.Protocol]
-		root := conf.Parse("home.yaml", []byte("settings: {url: \""+p.url+"\"}\ndevice: {id: one, profile: "+m.ID+", "+p.location+"}\n"), conf.OS())
-		d := p.protocol(drivers.Endpoint{
-			ID: "bus", Settings: root.At("settings"), Devices: []conf.Section{root.At("device")},
-			Profiles: all, Log: discard, Monitor: drivers.Discard{},
-		})
-		if problems := root.Problems(); problems != nil {
-			t.Errorf("%s: %v", m.ID, problems)
-		}
-		if problems := m.Settings.Problems(); problems != nil {
-			t.Errorf("%s: %v", m.ID, problems)
-		}
-		if devices := d.Devices(); len(devices) != 1 || len(devices[0].Signals) != len(m.Signals) {
-			t.Errorf("%s: the driver has %d devices and not all signals", m.ID, len(devices))
-		}
+	if _, err := profiles.File("nobody"); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
 	}
 }

@@ -19,6 +19,7 @@ package profiles
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -44,8 +45,40 @@ var Grades = []string{"A", "B", "C"}
 // Protocols are the protocols that a model may speak.
 var Protocols = []string{"modbus", "mqtt"}
 
-//go:embed *.yaml
+// Models ship as NAME.yaml. A blank, NAME.yaml.blank, is for a device whose map is not public: all that is known about it,
+// and the signals to be filled in by whoever has the vendor's document.
+//
+//go:embed *.yaml *.yaml.blank
 var files embed.FS
+
+// File is the file of a built-in model or blank, as it is written; fs.ErrNotExist where there is none.
+func File(id string) ([]byte, error) {
+	data, err := files.ReadFile(id + ".yaml")
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = files.ReadFile(id + ".yaml.blank")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("profiles: %q: %w", id, err)
+	}
+	return data, nil
+}
+
+// Blanks are the models without signals, by id.
+func Blanks() ([]Model, error) {
+	names, err := fs.Glob(files, "*.yaml.blank")
+	if err != nil {
+		return nil, fmt.Errorf("profiles: list blanks: %w", err)
+	}
+	var blanks []Model
+	for _, name := range names {
+		data, err := files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("profiles: read blank: %w", err)
+		}
+		blanks = append(blanks, Parse(conf.Parse(name, data, conf.OS())))
+	}
+	return blanks, nil
+}
 
 // Models are all embedded models, by id; an error only for a broken file of ours.
 func Models() ([]Model, error) {

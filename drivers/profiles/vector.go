@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"math"
@@ -26,11 +27,24 @@ type Vector struct {
 	Readings map[string]Want // by signal id
 }
 
-// Message is one MQTT publication. Topic is below the device's topic, "" for the device's own.
+// Message is one MQTT publication. Topic is below the device's topic, "" for the device's own; with format sparkplug-b it is
+// the whole topic.
 type Message struct {
-	Topic    string `yaml:"topic"`
-	Payload  string `yaml:"payload"`
-	Retained bool   `yaml:"retained"`
+	Topic     string `yaml:"topic"`
+	Payload   string `yaml:"payload"`
+	Hex       string `yaml:"hex"`    // in place of a payload that is not text
+	Member    string `yaml:"member"` // the device's, where a message carries several
+	Retained  bool   `yaml:"retained"`
+	Malformed bool   `yaml:"malformed"` // the message must be refused
+}
+
+// Bytes is the payload as published; false where Hex is not hexadecimal.
+func (m Message) Bytes() ([]byte, bool) {
+	if m.Hex == "" {
+		return []byte(m.Payload), true
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(m.Hex), ""))
+	return b, err == nil && m.Payload == ""
 }
 
 // Want is the reading that a vector expects: a value in the unit of the signal's kind, or none for a reason.
@@ -174,6 +188,13 @@ func (f vectorFile) vector(m Model) Vector {
 			f.place.At("frames").Items()[i].Problem(mistake.Format, mistake.Args...)
 		}
 	}
+	refused := false
+	for i, m := range f.Messages {
+		refused = refused || m.Malformed
+		if _, ok := m.Bytes(); !ok {
+			f.place.At("messages").Items()[i].Problem("a message has a payload, or its bytes in hexadecimal under hex")
+		}
+	}
 	said := len(f.Frames) + len(v.Holding) + len(v.Input) + len(v.Coil) + len(v.Discrete)
 	if m.Protocol == "mqtt" {
 		said = len(v.Messages)
@@ -183,7 +204,7 @@ func (f vectorFile) vector(m Model) Vector {
 		f.place.Problem("a vector has a name that says what it shows")
 	case said == 0:
 		f.place.Problem("a vector says what the device sent: frames or registers for modbus, messages for mqtt")
-	case len(v.Readings) == 0:
+	case len(v.Readings) == 0 && !refused:
 		f.place.Problem("a vector says which readings it expects")
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.Readings)) {
