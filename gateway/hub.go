@@ -102,7 +102,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	for _, u := range g.uplinks {
 		h.queues[u.id] = st.Queue(u.id, u.limit)
 	}
-	h.outputs = newOutputs(h)
+	h.outputs = newOutputs(h, now)
 	h.exercise = newExercise(h, now)
 	last, err := st.Events(ctx, h.seq-1, 1)
 	if err != nil {

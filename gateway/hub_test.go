@@ -102,6 +102,7 @@ type home struct {
 	dir  string
 	url  string
 	stop func()
+	end  func(cause error) // of its context
 }
 
 const scriptedHome = `
@@ -148,13 +149,14 @@ func startConfig(t *testing.T, s *script, dir, config string) *home {
 	if p := root.Problems(); p != nil {
 		t.Fatal(p)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
 	stopped := false
 	h := &home{t: t, dir: dir, url: "http://" + l.Addr().String()}
-	h.stop = func() {
-		if cancel(); !stopped {
+	h.stop = func() { h.end(nil) }
+	h.end = func(cause error) {
+		if cancel(cause); !stopped {
 			stopped = true
 			if err := <-done; err != nil {
 				t.Error(err)

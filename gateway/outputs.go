@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"embergate/drivers"
@@ -17,8 +18,9 @@ import (
 // machine, without a network beyond the endpoint's own. What cannot be written is tried again, for as long as the alarm is
 // open, and as soon as its endpoint is back; what was on for its longest time goes back, a restart in between or not.
 type outputs struct {
-	h      *hub
-	orders map[string]*order // by signal
+	h        *hub
+	orders   map[string]*order // by signal
+	stopping bool              // nothing is written any more but what rests while the gateway is stopped
 }
 
 // order is what an output should be. One write of a signal is under way at a time, so the latest order is the last written.
@@ -28,6 +30,10 @@ type order struct {
 	Rest  float64   `json:"rest"`  // what it goes back to
 	Back  time.Time `json:"back"`  // when; zero: not by itself
 	Done  bool      `json:"done"`  // confirmed by the device
+
+	MaxOn      time.Duration `json:"max_on"`
+	Stop       rules.Stop    `json:"stop"`
+	RestOnStop bool          `json:"rest_on_stop"`
 
 	generation int       // of the order; a write that ends after its order changed decides nothing
 	busy       bool      // a write is under way
@@ -42,7 +48,7 @@ const (
 	outputsKey    = "outputs" // of the orders in the store's settings
 )
 
-func newOutputs(h *hub) *outputs {
+func newOutputs(h *hub, now time.Time) *outputs {
 	o := &outputs{h: h, orders: map[string]*order{}}
 	saved, err := h.store.Get(context.Background(), outputsKey)
 	if err == nil && saved != "" {
@@ -51,26 +57,126 @@ func newOutputs(h *hub) *outputs {
 	if err != nil {
 		h.log.Error("outputs not restored", "err", err)
 	}
+	for _, r := range o.orders { // by a clock that stood in 1970 an output would be on for years
+		if longest := now.Add(r.MaxOn); !r.Back.IsZero() && r.MaxOn > 0 && r.Back.After(longest) {
+			r.Back = longest
+		}
+	}
 	return o
 }
 
-// start orders the outputs of the alarms that these events raised.
+// start orders the outputs of the alarms that these events raised, and lets those go back that nothing wants any more.
 func (o *outputs) start(now time.Time, events []alarm.Event) {
-	ordered := false
+	changed := false
 	for _, e := range events {
-		if e.Alarm == nil || !raises(e.Type) || e.Alarm.Test { // what a test finds switches nothing
+		if e.Alarm == nil || e.Alarm.Test { // what a test finds switches nothing
 			continue
 		}
-		if rule := o.h.rules[e.Alarm.Rule+"@"+source(*e.Alarm)]; rule != nil {
-			for _, out := range rule.Outputs {
-				o.order(now, out, e.Alarm.ID)
-				ordered = true
+		switch {
+		case raises(e.Type) || e.Type == alarm.EventEscalated:
+			for _, out := range o.h.outputsOf(*e.Alarm) {
+				if raises(e.Type) || out.Stop == rules.StopOnSilence { // escalated, it sounds again
+					o.order(now, out, e.Alarm.ID)
+					changed = true
+				}
 			}
+		case e.Type == alarm.EventSilenced || e.Type == alarm.EventClosed:
+			changed = o.unwanted(now) || changed
 		}
 	}
-	if ordered {
+	if changed {
 		o.save()
 		o.work(now)
+	}
+}
+
+// outputsOf are the outputs of an alarm's rule.
+func (h *hub) outputsOf(a alarm.Alarm) []rules.Output {
+	if rule := h.rules[a.Rule+"@"+source(a)]; rule != nil {
+		return rule.Outputs
+	}
+	return nil
+}
+
+// unwanted lets every output go back for which its alarms say so, and tells whether there was one.
+func (o *outputs) unwanted(now time.Time) (some bool) {
+	open := o.h.board.Open()
+	for key, r := range o.orders {
+		if r.Alarm == "" || r.Stop == rules.StopNever || r.Stop == "" {
+			continue
+		}
+		wanted := false
+		for _, a := range open {
+			if o.wants(a, key, r) {
+				r.Alarm, wanted = a.ID, true
+				break
+			}
+		}
+		if !wanted {
+			o.release(now, key)
+			some = true
+		}
+	}
+	return some
+}
+
+// wants tells whether an open alarm still wants an output as it is.
+func (o *outputs) wants(a alarm.Alarm, key string, r *order) bool {
+	outs := o.h.outputsOf(a)
+	if a.ID == r.Alarm && len(outs) == 0 { // its rule is gone
+		outs = []rules.Output{{Write: key, Value: r.Value, Stop: r.Stop}}
+	}
+	for _, out := range outs {
+		if out.Write == key && out.Value == r.Value && !a.Test && !(out.Stop == rules.StopOnSilence && a.Silenced) {
+			return true
+		}
+	}
+	return false
+}
+
+// restAll is what the configuration wants at rest while the gateway is stopped. Each stays ordered, so that it is on again
+// after the start, if its alarm still wants it.
+func (o *outputs) restAll() map[string]float64 {
+	o.stopping = true
+	rests := map[string]float64{}
+	for key, r := range o.orders {
+		if r.RestOnStop && r.Alarm != "" {
+			rests[key] = r.Rest
+			r.Done = false
+			r.generation++
+		}
+	}
+	if len(rests) > 0 {
+		o.save()
+	}
+	return rests
+}
+
+// restTime is how long an orderly stop waits for outputs to come to rest.
+const restTime = 5 * time.Second
+
+// restOutputs puts at rest what is to rest while the gateway is stopped. The drivers still run.
+func (h *hub) restOutputs() {
+	var rests map[string]float64
+	if err := h.ask(context.Background(), func(time.Time) { rests = h.outputs.restAll() }); err != nil || len(rests) == 0 {
+		return
+	}
+	var writes sync.WaitGroup
+	for key, value := range rests {
+		writes.Go(func() {
+			kind, note := "output.written", fmt.Sprintf("%s = %g, at rest while the gateway is stopped", key, value)
+			if err := h.g.write(key, value); err != nil {
+				kind, note = "output.failed", note+": "+firstLine(err.Error())
+				h.log.Error("output not at rest", "signal", key, "value", value, "err", err)
+			}
+			h.post(func(now time.Time) { h.record(now, kind, note) })
+		})
+	}
+	done := make(chan struct{})
+	go func() { writes.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(restTime):
 	}
 }
 
@@ -90,7 +196,10 @@ func raises(kind string) bool {
 // order wants an output. Where it is wanted already it stays on for the longer of both times, and goes back to what it
 // was before the first.
 func (o *outputs) order(now time.Time, out rules.Output, alarmID string) {
-	next := &order{Value: out.Value, Alarm: alarmID, Rest: o.rest(out), next: now}
+	next := &order{
+		Value: out.Value, Alarm: alarmID, Rest: o.rest(out), next: now,
+		MaxOn: out.MaxOn, Stop: out.Stop, RestOnStop: out.RestOnStop,
+	}
 	if out.MaxOn > 0 {
 		next.Back = now.Add(out.MaxOn)
 	}
@@ -98,6 +207,9 @@ func (o *outputs) order(now time.Time, out rules.Output, alarmID string) {
 		next.generation, next.busy = old.generation+1, old.busy
 		if old.Alarm != "" {
 			next.Rest = old.Rest
+		}
+		if old.Alarm != "" && old.Value == out.Value { // the last of them to let go decides
+			next.Stop = rules.Stops[max(slices.Index(rules.Stops, old.Stop), slices.Index(rules.Stops, next.Stop), 0)]
 		}
 		if old.Alarm != "" && old.Value == out.Value && (old.Back.IsZero() || !next.Back.IsZero() && old.Back.After(next.Back)) {
 			next.Back = old.Back
@@ -131,6 +243,9 @@ func (o *outputs) save() {
 // next is when an output is due; zero: none is.
 func (o *outputs) next() time.Time {
 	var next time.Time
+	if o.stopping {
+		return next
+	}
 	earlier := func(t time.Time) {
 		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
 			next = t
@@ -188,7 +303,7 @@ func (o *outputs) retry(now time.Time) {
 func (o *outputs) work(now time.Time) {
 	for _, key := range slices.Sorted(maps.Keys(o.orders)) {
 		r := o.orders[key]
-		if r.Done || r.busy || now.Before(r.next) {
+		if r.Done || r.busy || now.Before(r.next) || o.stopping {
 			continue
 		}
 		r.busy = true

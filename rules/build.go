@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"embergate/drivers"
+	"embergate/drivers/conf"
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
@@ -134,6 +135,23 @@ func (b *builder) outputs(d draft) {
 		if !b.site.signals[i].Signal.Writable {
 			at.Problem("the signal %s is not writable", at.Value())
 		}
+	}
+	for i := range d.rule.Outputs {
+		b.stop(d.outputs.Items()[i], &d.rule.Outputs[i])
+	}
+}
+
+// stop fills in what lets an output go back, or reports what is none.
+func (b *builder) stop(s conf.Section, o *Output) {
+	switch i, ok := b.site.index[o.Write]; {
+	case o.Stop != "":
+		if !slices.Contains(Stops, o.Stop) {
+			s.At("stop").NotOneOf(string(o.Stop), names(Stops))
+		}
+	case ok && b.site.signals[i].Signal.Kind == "sounder":
+		o.Stop = StopOnSilence
+	default:
+		o.Stop = StopNever
 	}
 }
 

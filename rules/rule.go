@@ -42,12 +42,30 @@ type Class string
 // Classes are all classes of alarms in their order, fire before everything (GB 26875.1-2011, 4.1.2.3).
 var Classes = []Class{"fire", "gas", "electrical", "water", "supervisory", "fault", "notice"}
 
-// Output is what a rule writes when its alarm is raised.
+// Output is what a rule writes when its alarm is raised. It goes back, to what it was before, after MaxOn, and as Stop
+// says; what nothing lets go back, a person puts back.
 type Output struct {
-	Write string        `yaml:"write"` // device.signal, which must be writable
-	Value float64       `yaml:"value"`
-	MaxOn time.Duration `yaml:"max_on"` // the output goes back by itself after so long; 0 is never
+	Write      string        `yaml:"write" json:"write"` // device.signal, which must be writable
+	Value      float64       `yaml:"value" json:"value"`
+	MaxOn      time.Duration `yaml:"max_on" json:"max_on"`             // the output goes back by itself after so long; 0 is never
+	Stop       Stop          `yaml:"stop" json:"stop"`                 // what else lets it go back
+	RestOnStop bool          `yaml:"rest_on_stop" json:"rest_on_stop"` // at rest while the gateway is stopped in order; on again afterwards, if its alarm still wants it
 }
+
+// Stop is what lets an output go back before its longest time. Where several open alarms want an output, it goes back
+// when none of them does any more.
+type Stop string
+
+// What lets an output go back. A sounder stops on silence (EN 54-2 (m)) and sounds again at the next trigger; of anything
+// else the default is never: a gas valve does not open because somebody wanted quiet.
+const (
+	StopOnSilence Stop = "silence" // when its alarm is silenced, or closed
+	StopOnReset   Stop = "reset"   // when its alarm is closed: reset, or over by itself where it does not latch
+	StopNever     Stop = "never"
+)
+
+// Stops are all of them.
+var Stops = []Stop{StopOnSilence, StopOnReset, StopNever}
 
 // Rule is one rule as written, in a pack or in the configuration. Exactly one of Signal, Each and Zone is its scope.
 type Rule struct {

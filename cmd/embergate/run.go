@@ -39,11 +39,15 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		return err
 	}
 	for g != nil {
-		ctx, stop := context.WithCancel(cmd.Context())
+		ctx, stop := context.WithCancelCause(cmd.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- g.Run(ctx) }()
 		next := reloaded(cmd, file, log, hangup, ended)
-		stop()
+		if next == nil {
+			stop(nil)
+		} else {
+			stop(gateway.ErrReplaced)
+		}
 		if err := <-ended; err != nil {
 			return err
 		}

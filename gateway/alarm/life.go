@@ -128,7 +128,9 @@ func (b *Board) EndDrill(now time.Time, act Act) []Event {
 			ended = append(ended, s)
 		}
 	}
-	slices.SortFunc(ended, func(x, y *source) int { return cmp.Or(strings.Compare(x.alarm.ID, y.alarm.ID), strings.Compare(x.key, y.key)) })
+	slices.SortFunc(ended, func(x, y *source) int {
+		return cmp.Or(strings.Compare(x.alarm.ID, y.alarm.ID), strings.Compare(x.key, y.key))
+	})
 	var events []Event
 	for _, s := range ended {
 		s.on.stop()
