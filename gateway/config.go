@@ -22,6 +22,7 @@ type Config struct {
 	Site      Site           `yaml:"site"`
 	Data      conf.Path      `yaml:"data"`
 	Zones     []Zone         `yaml:"zones"`
+	Profiles  []conf.Section `yaml:"profiles"` // files of device models
 	Endpoints []conf.Section `yaml:"endpoints"`
 	Rules     conf.Section   `yaml:"rules"`
 	Duty      conf.Section   `yaml:"duty"`

@@ -21,7 +21,6 @@ import (
 	"embergate/drivers"
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
-	"embergate/drivers/profiles"
 	"embergate/gateway/console"
 	"embergate/gateway/duty"
 	"embergate/gateway/notify"
@@ -76,9 +75,9 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}, built: builtAt()}
 	g.cfg, g.location = readConfig(root)
 	g.places = checkZones(root.At("zones"), g.cfg.Zones)
-	models, err := profiles.Load()
+	models, err := g.models(g.cfg.Profiles)
 	if err != nil {
-		return nil, err // a broken file inside the binary
+		return nil, err
 	}
 	g.readEndpoints(models)
 	g.model = g.ruleModel()
