@@ -93,6 +93,20 @@ type Planner interface {
 	Plan() []i18n.Text
 }
 
+// Tracer is a driver that keeps what went over its wire lately, for an installer to look at.
+type Tracer interface {
+	// Frames are the last frames of a device, oldest first; nil where it is not the driver's. It may be called at any time.
+	Frames(device string) []Frame
+}
+
+// Frame is what went over the wire for a device.
+type Frame struct {
+	Time  time.Time
+	Sent  bool   // by the gateway; else received
+	Bytes []byte // the whole frame with its header or CRC, or what came instead of one
+	Note  string // what is wrong with it, "" if nothing
+}
+
 // Protocol checks one endpoint of a configuration and makes its driver. It reports every mistake at its place through
 // the sections of the endpoint, and touches neither wire nor disk. A driver with reported mistakes is never run.
 type Protocol func(Endpoint) Driver

@@ -287,3 +287,18 @@ endpoints:
 		}
 	}
 }
+
+// Row MB33: what went over the wire of a device is in the console of the running daemon.
+func TestFramesOfARunningDaemon(t *testing.T) {
+	port := freePort(t)
+	runDaemonOn(t, fmt.Sprintf(`
+site: {id: h, name: H}
+data: %s
+console: {listen: "127.0.0.1:%d"}
+endpoints:
+  - id: bus
+    modbus: {url: "tcp://127.0.0.1:%d"}
+    devices: [{id: meter, unit: 2, signals: [{id: s, kind: number, at: "holding:3"}]}]
+`, t.TempDir(), port, modbusServer(t)))
+	page(t, fmt.Sprintf("http://127.0.0.1:%d/api/v1/devices/meter/frames", port), `"sent":true,"bytes":"00 01 00 00 00 06 02 03 00 03 00 01","note":""`, `"sent":false,"bytes":"00 01 00 00 00 05 02 03 02 07 d3"`)
+}

@@ -85,7 +85,7 @@ func TestLateReplyIsThrownAwayAndTheNextPollSucceeds(t *testing.T) {
 		if p.opened != 1 {
 			t.Errorf("%d connections for a late reply", p.opened)
 		}
-		if !slices.ContainsFunc(r.Frames("d"), func(f Frame) bool { return f.Note == "a late reply: thrown away" }) {
+		if !slices.ContainsFunc(r.Frames("d"), func(f drivers.Frame) bool { return f.Note == "a late reply: thrown away" }) {
 			t.Errorf("the trace does not say it: %+v", r.Frames("d"))
 		}
 	})

@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"embergate/drivers"
+
 	"github.com/goburrow/modbus"
 )
 
@@ -87,7 +89,7 @@ func TestEveryAnswerThatALineMayGive(t *testing.T) {
 
 // made is what the driver makes of an exchange: the registers, or reason: detail; and its trace. txid is the transaction
 // before it.
-func made(t *testing.T, f framing, txid uint16, e exchange) (string, []Frame) {
+func made(t *testing.T, f framing, txid uint16, e exchange) (string, []drivers.Frame) {
 	near, far := net.Pipe()
 	defer near.Close()
 	go play(t, far, e)

@@ -206,7 +206,7 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 	}
 	deadline := time.Now().Add(r.timeout)
 	l.port.SetWriteDeadline(deadline)
-	r.trace.keep(Frame{Time: time.Now(), Sent: true, Bytes: bytes.Clone(adu)})
+	r.trace.keep(drivers.Frame{Time: time.Now(), Sent: true, Bytes: bytes.Clone(adu)})
 	if _, err := l.port.Write(adu); err != nil {
 		return nil, err
 	}
@@ -371,7 +371,7 @@ func earlier(a, b time.Time) time.Time {
 // kept copies a frame out of the buffer and into the trace.
 func (l *link) kept(frame []byte, note string) []byte {
 	own := bytes.Clone(frame)
-	l.current.trace.keep(Frame{Time: time.Now(), Bytes: own, Note: note})
+	l.current.trace.keep(drivers.Frame{Time: time.Now(), Bytes: own, Note: note})
 	return own
 }
 

@@ -103,7 +103,7 @@ func (d *driver) ids() []string {
 }
 
 // Frames are the last 50 frames that went over the wire for a device, oldest first; nil where there is no such device.
-func (d *driver) Frames(device string) []Frame {
+func (d *driver) Frames(device string) []drivers.Frame {
 	for _, dev := range d.devices {
 		if dev.ID == device {
 			return dev.trace.last()

@@ -2,27 +2,21 @@ package modbus
 
 import (
 	"sync"
-	"time"
+
+	"embergate/drivers"
 )
 
-// Frame is what went over the wire for a device, for an installer to look at.
-type Frame struct {
-	Time  time.Time
-	Sent  bool   // by the gateway; else received
-	Bytes []byte // the whole frame with its header or CRC, or what came instead of one
-	Note  string // what is wrong with it, "" if nothing
-}
-
+// keptFrames is how many are kept, about 13 kB a device at the most; so they are always kept, and there is nothing to switch on.
 const keptFrames = 50
 
 // trace keeps the last frames of a device.
 type trace struct {
 	mu     sync.Mutex
-	frames [keptFrames]Frame // guarded by mu, as is next
-	next   int               // how many were ever kept
+	frames [keptFrames]drivers.Frame // guarded by mu, as is next
+	next   int                       // how many were ever kept
 }
 
-func (t *trace) keep(f Frame) {
+func (t *trace) keep(f drivers.Frame) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.frames[t.next%keptFrames] = f
@@ -30,10 +24,10 @@ func (t *trace) keep(f Frame) {
 }
 
 // last are the frames kept, oldest first.
-func (t *trace) last() []Frame {
+func (t *trace) last() []drivers.Frame {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	kept := make([]Frame, 0, keptFrames)
+	kept := make([]drivers.Frame, 0, keptFrames)
 	for i := max(0, t.next-keptFrames); i < t.next; i++ {
 		kept = append(kept, t.frames[i%keptFrames])
 	}

@@ -227,4 +227,7 @@ func (p *point) same(got, want []byte) bool {
 	return bytes.Equal(got, want)
 }
 
-var _ drivers.Writer = (*driver)(nil)
+var (
+	_ drivers.Writer = (*driver)(nil)
+	_ drivers.Tracer = (*driver)(nil)
+)

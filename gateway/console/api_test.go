@@ -227,6 +227,8 @@ func TestReads(t *testing.T) {
 		{"a bad signal has no value, but its last one", "/api/v1/signals", 200, `"signal":"smoke-201.battery",[^}]*"value":null,"quality":"bad","reason":"timeout",[^}]*"last":92\}`},
 		{"a zero is a value", "/api/v1/signals", 200, `"signal":"smoke-201.smoke",[^}]*"value":null,[^}]*"last":0\}`},
 		{"a device that was never heard", "/api/v1/devices", 200, `"id":"co-boiler",[^}]*"online":null,"signals":`},
+		{"frames of a device", "/api/v1/devices/kitchen-gas/frames", 200, `^\[\{"time":"2026-11-21T20:00:00Z","sent":true,"bytes":"01 03 00 00 00 01 84 0a","note":""\},\{"time":"2026-11-21T20:00:00Z","sent":false,"bytes":"ff","note":"noise"\}\]\n$`},
+		{"a device that there is not", "/api/v1/devices/nobody/frames", 404, `没有设备`},
 		{"zones with their paths", "/api/v1/zones", 200, `"path":"一层 / 厨房","in":"f1"`},
 		{"open alarms", "/api/v1/alarms", 200, `^\[\{"id":"00000003",.*"00000005"[^}]*\}\]\n$`},
 		{"all alarms", "/api/v1/alarms?state=all", 200, `"closed long ago"`},

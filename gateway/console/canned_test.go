@@ -297,5 +297,9 @@ func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 	return New(Options{
 		Lang: l, Source: c, Acts: c, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
+		Frames: func(device string) ([]drivers.Frame, bool) {
+			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
+			return []drivers.Frame{{Time: at, Sent: true, Bytes: []byte{1, 3, 0, 0, 0, 1, 0x84, 0x0A}}, {Time: at, Bytes: []byte{0xFF}, Note: "noise"}}, device != "nobody"
+		},
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"embergate/drivers"
 	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
 )
@@ -67,8 +68,10 @@ type Options struct {
 	Acts    Acts
 	Demo    bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics http.Handler // GET /metrics
-	Host    string       // host name or address of console.listen; requests for any other than it and loopback are refused
-	Log     *slog.Logger
+
+	Frames func(device string) ([]drivers.Frame, bool) // the last ones on a device's wire; false: no such device
+	Host   string                                      // host name or address of console.listen; requests for any other than it and loopback are refused
+	Log    *slog.Logger
 }
 
 // web is the console: the options, and what is made of them once.
@@ -115,6 +118,7 @@ func (w *web) routes() []route {
 		{"GET /api/v1/status", w.getStatus},
 		{"GET /api/v1/zones", w.getZones},
 		{"GET /api/v1/devices", w.getDevices},
+		{"GET /api/v1/devices/{id}/frames", w.getFrames},
 		{"GET /api/v1/signals", w.getSignals},
 		{"GET /api/v1/alarms", w.getAlarms},
 		{"GET /api/v1/alarms/{id}", w.getAlarm},
