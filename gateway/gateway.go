@@ -21,7 +21,6 @@ import (
 	"embergate/drivers"
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
-	"embergate/drivers/profiles"
 	"embergate/gateway/console"
 	"embergate/gateway/duty"
 	"embergate/gateway/notify"
@@ -76,9 +75,9 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}, built: builtAt()}
 	g.cfg, g.location = readConfig(root)
 	g.places = checkZones(root.At("zones"), g.cfg.Zones)
-	models, err := profiles.Load()
+	models, err := g.models(g.cfg.Profiles)
 	if err != nil {
-		return nil, err // a broken file inside the binary
+		return nil, err
 	}
 	g.readEndpoints(models)
 	g.model = g.ruleModel()
@@ -211,6 +210,10 @@ func (g *Gateway) ruleModel() rules.Model {
 // must survive a reload is on disk.
 func (g *Gateway) Replace(old *Gateway) { g.windows = old.state }
 
+// ErrReplaced is the cause with which the context of Run ends where another gateway takes its place at once: outputs then
+// stay as they are.
+var ErrReplaced = errors.New("replaced by a new configuration")
+
 // Run runs the gateway until ctx ends, then shuts down in the direction of the data: drivers stop, the hub drains, queues
 // are on disk, the console closes. What is down or broken at start is a fault that people see, and recovers by itself.
 func (g *Gateway) Run(ctx context.Context) error {
@@ -225,6 +228,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	h.away = away
 	north, stopNorth := context.WithCancel(context.WithoutCancel(ctx))
+	south, stopSouth := context.WithCancel(context.WithoutCancel(ctx))
 	var readers, senders sync.WaitGroup
 	hubDone := make(chan struct{})
 	go func() { defer close(hubDone); h.run() }()
@@ -245,13 +249,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 		senders.Go(func() { w.run(north, h.health) })
 	}
 	for _, l := range g.links {
-		readers.Go(func() { h.supervise(ctx, l) })
+		readers.Go(func() { h.supervise(south, l) })
 	}
 	notifySystemd(daemon.SdNotifyReady)
 	g.Log.Info("gateway started", "site", g.cfg.Site.ID, "endpoints", len(g.links), "signals", len(g.model.Signals), "rules", len(g.rules.Rules()))
 
 	<-ctx.Done()
 	notifySystemd(daemon.SdNotifyStopping)
+	if context.Cause(ctx) != ErrReplaced {
+		h.restOutputs()
+	}
+	stopSouth()
 	readers.Wait()
 	h.stop()
 	<-hubDone
