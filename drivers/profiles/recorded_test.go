@@ -100,7 +100,7 @@ func (e expectation) check(t *testing.T, replies []Vector) {
 				return
 			}
 		}
-		got = append(got, say(r))
+		got = append(got, fmt.Sprint(say(r)))
 	}
 	t.Errorf("%s at %s: %q, want %v", e.Key, e.signal().At, got, e.Value)
 }

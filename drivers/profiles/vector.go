@@ -12,6 +12,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/i18n"
 )
 
 // Vector is one fact about a model: what the device said, and what it means. What a Modbus device said stands in the four
@@ -88,43 +89,45 @@ func (v Vector) Wire(table string, first uint16, n int) ([]byte, bool) {
 	return wire, true
 }
 
-// Check compares readings, named by the ids of the signals, with the vector's and says what differs, in English, one line
-// a signal; nil if it holds. Of several readings of a signal the last counts. A value may differ by what a float32 rounds.
-func (v Vector) Check(readings []drivers.Reading) []string {
+// Check compares readings, named by the ids of the signals, with the vector's and says what differs, one line a signal; nil
+// if it holds. Of several readings of a signal the last counts. A value may differ by what a float32 rounds.
+func (v Vector) Check(readings []drivers.Reading) []i18n.Text {
 	got := map[string]drivers.Reading{}
 	for _, r := range readings {
 		got[r.Signal] = r
 	}
-	var wrong []string
+	var wrong []i18n.Text
 	for _, id := range slices.Sorted(maps.Keys(v.Readings)) {
 		want := v.Readings[id]
 		r, there := got[id]
 		switch {
 		case !there:
-			wrong = append(wrong, fmt.Sprintf("%s: no reading, want %s", id, want))
-		case want.Reason != "" && (r.Quality != drivers.Bad || r.Reason != want.Reason):
-			wrong = append(wrong, fmt.Sprintf("%s: %s, want %s", id, say(r), want))
-		case want.Reason == "" && (r.Quality != drivers.Good || math.Abs(r.Value-want.Value) > 5e-6*math.Abs(want.Value)+1e-9):
-			wrong = append(wrong, fmt.Sprintf("%s: %s, want %s", id, say(r), want))
+			wrong = append(wrong, i18n.T("%s: no reading, want %s", id, want.say()))
+		case want.Reason != "" && (r.Quality != drivers.Bad || r.Reason != want.Reason),
+			want.Reason == "" && (r.Quality != drivers.Good || math.Abs(r.Value-want.Value) > 5e-6*math.Abs(want.Value)+1e-9):
+			wrong = append(wrong, i18n.T("%s: %s, want %s", id, say(r), want.say()))
 		}
 	}
 	return wrong
 }
 
-// String is the value, or bad and the reason.
-func (w Want) String() string {
+// say is the value, or bad and the reason.
+func (w Want) say() any {
 	if w.Reason != "" {
-		return "bad: " + string(w.Reason)
+		return i18n.T("bad: %s", w.Reason)
 	}
 	return fmt.Sprint(w.Value)
 }
 
-func say(r drivers.Reading) string {
-	if r.Quality == drivers.Bad {
-		return strings.TrimSuffix(fmt.Sprintf("bad: %s (%s)", r.Reason, r.Detail), " ()")
-	}
-	if r.Quality == drivers.Uncertain {
-		return fmt.Sprintf("%v, uncertain: %s", r.Value, r.Reason)
+// say is the value of a reading, or why there is none.
+func say(r drivers.Reading) any {
+	switch {
+	case r.Quality == drivers.Bad && r.Detail != "":
+		return i18n.T("bad: %s (%s)", r.Reason, r.Detail)
+	case r.Quality == drivers.Bad:
+		return i18n.T("bad: %s", r.Reason)
+	case r.Quality == drivers.Uncertain:
+		return i18n.T("%v, uncertain: %s", r.Value, r.Reason)
 	}
 	return fmt.Sprint(r.Value)
 }

@@ -1,10 +1,11 @@
 package profiles_test
 
 import (
-	"strings"
+	"fmt"
 	"testing"
 
 	"embergate/drivers"
+	"embergate/drivers/i18n"
 	"embergate/drivers/profiles"
 )
 
@@ -24,7 +25,10 @@ func TestCheckSaysWhatDiffers(t *testing.T) {
 		"gone: no reading, want 2",
 		"off: 1.001, want 1",
 	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	if fmt.Sprintf("%s", got) != fmt.Sprintf("%s", want) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if zh := i18n.Chinese.Say(got[0].Format, got[0].Args...); zh != "broken：64250，应为 无读数：sentinel" {
+		t.Error(zh)
 	}
 }

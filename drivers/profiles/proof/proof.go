@@ -4,11 +4,11 @@ package proof
 
 import (
 	"log/slog"
-	"strconv"
 	"time"
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/i18n"
 	"embergate/drivers/modbus"
 	"embergate/drivers/mqtt"
 	"embergate/drivers/profiles"
@@ -17,7 +17,7 @@ import (
 // Failure is a vector that does not hold.
 type Failure struct {
 	Vector string
-	Wrong  []string // what differs, in English, one line a signal
+	Wrong  []i18n.Text // what differs, one line a signal
 }
 
 // protocols are the drivers with the least that an endpoint and a device of theirs need.
@@ -50,7 +50,7 @@ func Vectors(m profiles.Model, now time.Time) []Failure {
 	var failed []Failure
 	for _, v := range m.Vectors {
 		var got []drivers.Reading
-		var wrong []string
+		var wrong []i18n.Text
 		if m.Protocol == "mqtt" {
 			got, wrong = messages(m, v, now)
 		} else {
@@ -71,7 +71,7 @@ func registers(m profiles.Model, v profiles.Vector, now time.Time) []drivers.Rea
 }
 
 // messages are the readings of a vector of messages, and the messages that were refused or taken against its word.
-func messages(m profiles.Model, v profiles.Vector, now time.Time) (got []drivers.Reading, wrong []string) {
+func messages(m profiles.Model, v profiles.Vector, now time.Time) (got []drivers.Reading, wrong []i18n.Text) {
 	decoders := map[string]*mqtt.Decoder{}
 	for _, one := range v.Messages {
 		if decoders[one.Member] == nil {
@@ -82,9 +82,9 @@ func messages(m profiles.Model, v profiles.Vector, now time.Time) (got []drivers
 		got = append(got, readings...)
 		switch {
 		case err != nil && !one.Malformed:
-			wrong = append(wrong, "the message at "+strconv.Quote(one.Topic)+" is refused: "+err.Error())
+			wrong = append(wrong, i18n.T("the message at %q is refused: %s", one.Topic, err.Error()))
 		case err == nil && one.Malformed:
-			wrong = append(wrong, "the message at "+strconv.Quote(one.Topic)+" is taken, and should be refused")
+			wrong = append(wrong, i18n.T("the message at %q is taken, and should be refused", one.Topic))
 		}
 	}
 	return got, wrong
