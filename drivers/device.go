@@ -25,12 +25,13 @@ type Signal struct {
 	Scale    float64        `yaml:"scale"`
 	Offset   float64        `yaml:"offset"`
 	Unit     string         `yaml:"unit"`
-	NA       []float64      `yaml:"na"`     // raw values by which the device says that it has no reading
-	Flags    map[int]string `yaml:"flags"`  // bit number to name, for type bits
-	Enum     map[string]int `yaml:"enum"`   // word of a payload to its code
-	Active   []float64      `yaml:"active"` // raw values of a state that mean 1; every other means 0
-	Range    []float64      `yaml:"range"`  // plausible values, [least, greatest]; outside is Bad
-	Deadband float64        `yaml:"deadband"`
+	NA       []float64      `yaml:"na"`       // raw values by which the device says that it has no reading
+	Flags    map[int]string `yaml:"flags"`    // bit number to name, for type bits
+	Enum     map[string]int `yaml:"enum"`     // word of a payload to its code
+	Active   []float64      `yaml:"active"`   // raw values of a state that mean 1; every other means 0
+	Range    []float64      `yaml:"range"`    // plausible values, [least, greatest]; outside is Bad
+	MaxRate  float64        `yaml:"max_rate"` // most change a minute that is plausible, in its unit; faster is Bad
+	Deadband float64        `yaml:"deadband"` // a smaller change is not forwarded to platforms, for five minutes at the most
 	Writable bool           `yaml:"writable"`
 	Optional bool           `yaml:"optional"` // not every unit of the model has it: silent until first seen
 
@@ -204,6 +205,14 @@ func check(s conf.Section, sig Signal) {
 	}
 	if len(sig.Active) > 0 && kind.Form != State {
 		s.At("active").Problem("active is for states; %s is none", sig.Kind)
+	}
+	switch {
+	case sig.MaxRate < 0:
+		s.At("max_rate").Problem("a greatest rate of change is not negative")
+	case sig.MaxRate > 0 && kind.Form != Number:
+		s.At("max_rate").Problem("%s is no number: it has no rate of change", sig.Kind)
+	case sig.MaxRate > 0 && (kind.Class == Fire || kind.Class == Gas):
+		s.At("max_rate").Problem("a sudden rise is what %s is watched for: it must not be taken for a mistake", sig.Kind)
 	}
 	if sig.Deadband < 0 {
 		s.At("deadband").Problem("a deadband is not negative")

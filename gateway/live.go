@@ -99,6 +99,7 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 		if s == nil {
 			continue
 		}
+		s.doubt(&r)
 		s.set(now, r)
 		kept = append(kept, r)
 		if d := s.device; d != nil && (len(touched) == 0 || touched[len(touched)-1] != d) {

@@ -21,6 +21,7 @@ type settings struct {
 	Parity       string         `yaml:"parity"`
 	StopBits     int            `yaml:"stop_bits"`
 	DataBits     int            `yaml:"data_bits"`
+	RS485        bool           `yaml:"rs485"`   // the kernel turns the line's direction round
 	Timeout      time.Duration  `yaml:"timeout"` // of one request
 	Retries      int            `yaml:"retries"`
 	Gap          *time.Duration `yaml:"gap"` // between two requests
@@ -31,6 +32,7 @@ type settings struct {
 type line struct {
 	baud, dataBits, stopBits int
 	parity                   string
+	rs485                    bool // RTS is high while sending, by the kernel
 }
 
 // place is where a wire is: a serial path, or host:port.
@@ -54,7 +56,7 @@ func decodeSettings(s conf.Section) (set settings, at place, ok bool) {
 	s.Decode(&set)
 	at, ok = parseURL(s.At("url"), set.URL)
 	if ok && at.framing != rtu {
-		for _, key := range []string{"baud", "parity", "stop_bits", "data_bits"} {
+		for _, key := range []string{"baud", "parity", "stop_bits", "data_bits", "rs485"} {
 			if s.At(key).Exists() {
 				s.At(key).Problem("this key is for a serial line, rtu:///dev/…; a TCP connection has none")
 			}
@@ -92,7 +94,9 @@ func oneOf(s conf.Section, got string, allowed ...string) {
 	}
 }
 
-func (set settings) line() line { return line{set.Baud, set.DataBits, set.StopBits, set.Parity} }
+func (set settings) line() line {
+	return line{set.Baud, set.DataBits, set.StopBits, set.Parity, set.RS485}
+}
 
 // parseURL reads tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port.
 func parseURL(s conf.Section, raw string) (place, bool) {

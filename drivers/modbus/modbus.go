@@ -51,7 +51,7 @@ func protocol(open opener) drivers.Protocol {
 			e.Settings.At("url").Problem("%s cannot speak Modbus TCP and RTU at once: the devices %s and %s want both",
 				at.name, strings.Join(w.users, ", "), strings.Join(d.ids(), ", "))
 		case at.framing == rtu && w.line != set.line():
-			e.Settings.At("url").Problem("the serial line %s is set differently for the devices %s: baud, parity, stop_bits and data_bits must be the same",
+			e.Settings.At("url").Problem("the serial line %s is set differently for the devices %s: baud, parity, stop_bits, data_bits and rs485 must be the same",
 				at.name, strings.Join(w.users, ", "))
 		}
 		w.delay = max(w.delay, set.ConnectDelay)

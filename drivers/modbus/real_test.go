@@ -233,7 +233,7 @@ func TestAdapterUnpluggedAndPluggedInAgain(t *testing.T) {
 func TestSerialLineIsForOneProcess(t *testing.T) {
 	near, far := filepath.Join(t.TempDir(), "near"), filepath.Join(t.TempDir(), "far")
 	plugged(t, near, far)
-	for _, l := range []line{{9600, 8, 1, "none"}, {115200, 8, 2, "none"}, {2400, 8, 1, "even"}, {1200, 7, 1, "odd"}} {
+	for _, l := range []line{{9600, 8, 1, "none", false}, {115200, 8, 2, "none", false}, {2400, 8, 1, "even", false}, {1200, 7, 1, "odd", false}} {
 		p, err := openSerial(t.Context(), near, l)
 		if err != nil {
 			t.Fatal(err)
@@ -243,10 +243,13 @@ func TestSerialLineIsForOneProcess(t *testing.T) {
 		}
 		p.Close()
 	}
-	if _, err := openSerial(t.Context(), "/dev/null", line{9600, 8, 1, "none"}); err == nil || !strings.Contains(err.Error(), "/dev/null") {
+	if _, err := openSerial(t.Context(), near, line{9600, 8, 1, "none", true}); err == nil || !strings.Contains(err.Error(), "rs485") { // row MB31
+		t.Errorf("direction control of a line that has none: %v", err)
+	}
+	if _, err := openSerial(t.Context(), "/dev/null", line{9600, 8, 1, "none", false}); err == nil || !strings.Contains(err.Error(), "/dev/null") {
 		t.Errorf("what is no serial line: %v", err)
 	}
-	if _, err := openSerial(t.Context(), near+"-gone", line{9600, 8, 1, "none"}); err == nil || !strings.Contains(err.Error(), near+"-gone") {
+	if _, err := openSerial(t.Context(), near+"-gone", line{9600, 8, 1, "none", false}); err == nil || !strings.Contains(err.Error(), near+"-gone") {
 		t.Errorf("an adapter that is not there: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -71,7 +72,29 @@ func setRaw(fd int, l line) error {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
+	if l.rs485 {
+		if err := setDirection(fd); err != nil {
+			return fmt.Errorf("direction by the kernel, rs485: true, which only some serial ports of boards need and have: %w", err)
+		}
+	}
 	return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
+}
+
+// serialRS485 is struct serial_rs485. Source: Linux, include/uapi/linux/serial.h.
+type serialRS485 struct {
+	flags                   uint32 // enabled 1, RTS high while sending 2, RTS high after sending 4
+	delayBefore, delayAfter uint32 // milliseconds of RTS before and after sending
+	padding                 [5]uint32
+}
+
+// setDirection has the kernel raise RTS while it sends, which turns a plain RS-485 transceiver round. USB adapters do that
+// by themselves.
+func setDirection(fd int) error {
+	config := serialRS485{flags: 1 | 2}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCSRS485, uintptr(unsafe.Pointer(&config))); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // stableName is the link below /dev/serial/by-id that names the adapter at a path such as /dev/ttyUSB0, "" if there is
