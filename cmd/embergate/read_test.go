@@ -130,7 +130,7 @@ func TestReadOfASimulatedHome(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- home.Run(ctx) }()
 	defer func() { stop(); <-ended; home.Close() }()
-	file := configFile(t, string(home.Config(i18n.English, t.TempDir(), "127.0.0.1:0")))
+	file := configFile(t, string(home.Config(i18n.English, t.TempDir(), "127.0.0.1:8080")))
 	status, out, errs := verb(t, "read", "-c", file, "--json", "--wait", "60s", "smoke-201", "kitchen-gas")
 	var values []shown
 	if err := json.Unmarshal([]byte(out), &values); err != nil || status != exitDone {
