@@ -266,7 +266,7 @@ type tally struct {
 
 const sampleEvery = time.Minute
 
-// malformedPayload counts a payload that gave no reading.
+// malformedPayload counts a payload that gave no reading, or whose time cannot be (then the reason is drivers.Range).
 func (d *driver) malformedPayload(dev *device, p *publication, reason drivers.Reason, err error, now time.Time) {
 	detail := fmt.Sprintf("%s: %s: %s", p.topic, err, quote(string(p.payload[:min(len(p.payload), 84)])))
 	d.monitor.Malformed(dev.ID, reason, detail)
@@ -282,6 +282,10 @@ func (d *driver) malformedPayload(dev *device, p *publication, reason drivers.Re
 	if !s.logged.IsZero() && now.Sub(s.logged) < sampleEvery {
 		return
 	}
-	d.log.Warn("malformed payload", slog.String("device", dev.ID), slog.Int("count", s.since), slog.String("sample", detail))
+	what := "malformed payload"
+	if reason == drivers.Range {
+		what = "device clock wrong"
+	}
+	d.log.Warn(what, slog.String("device", dev.ID), slog.Int("count", s.since), slog.String("sample", detail))
 	s.logged, s.since = now, 0
 }

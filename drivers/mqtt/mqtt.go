@@ -25,7 +25,7 @@ func New() drivers.Protocol {
 		d := &driver{
 			endpoint: e.ID,
 			settings: readSettings(e),
-			log:      e.Log.With("endpoint", e.ID),
+			log:      e.Log,
 			monitor:  e.Monitor,
 			edges:    &edges{},
 		}
