@@ -120,6 +120,7 @@ endpoints:
 	}
 }
 
+// Rows MB03 and MB04: what names one place shares one wire.
 func TestEndpointsOfOnePlaceShareAWire(t *testing.T) {
 	const devices = `devices: [{id: a, unit: 1, signals: [{id: s, kind: number, at: "holding:0"}]}]`
 	all := configure(t, nil, `

@@ -58,6 +58,7 @@ func decodeOne(sig drivers.Signal, raw []byte) drivers.Reading {
 	return Decode([]drivers.Signal{sig}, func(Table, uint16, int) ([]byte, bool) { return raw, raw != nil }, time.Unix(1, 0))[0]
 }
 
+// Rows MB17 and MB18: testdata/values.txt is the table of vectors.
 func TestEveryTypeInEveryOrder(t *testing.T) {
 	covered := map[string]bool{}
 	for _, row := range table(t, "testdata/values.txt") {
@@ -82,6 +83,7 @@ func TestEveryTypeInEveryOrder(t *testing.T) {
 	}
 }
 
+// Rows MB20 and MB22: a sentinel and what is out of range give no number.
 func TestWhatABadValueIsAndWhatNot(t *testing.T) {
 	for _, c := range []struct {
 		name   string

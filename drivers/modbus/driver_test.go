@@ -20,6 +20,7 @@ func one(t testing.TB, p *peer, settings, keys string) *driver {
 
 const tcpURL = `url: "tcp://h"`
 
+// Row MB01: a device reads the same over all three framings.
 func TestReadingsOfAllTablesComeInOneBatch(t *testing.T) {
 	for name, c := range map[string]struct {
 		framing framing
@@ -61,6 +62,7 @@ func TestReadingsOfAllTablesComeInOneBatch(t *testing.T) {
 	}
 }
 
+// Rows MB07 and MB21: a late reply is known by its transaction id; a timeout gives no value.
 func TestLateReplyIsThrownAwayAndTheNextPollSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -91,6 +93,7 @@ func TestLateReplyIsThrownAwayAndTheNextPollSucceeds(t *testing.T) {
 	})
 }
 
+// Row MB08.
 func TestSerialInputIsEmptiedBeforeARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -115,6 +118,7 @@ func TestSerialInputIsEmptiedBeforeARequest(t *testing.T) {
 	})
 }
 
+// Row MB09.
 func TestConnectionThatBreaksIsMadeAnewWithinTheRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -141,6 +145,7 @@ func TestConnectionThatBreaksIsMadeAnewWithinTheRequest(t *testing.T) {
 	})
 }
 
+// Row MB09: what cannot be made anew ends Run, and Run can be called again.
 func TestLostEndpointEndsRunWithAnError(t *testing.T) {
 	for _, c := range []struct {
 		name, settings string
@@ -218,6 +223,7 @@ func TestSilentServerIsDialledAnew(t *testing.T) {
 	})
 }
 
+// Rows MB11 and MB21.
 func TestExceptionsByMeaning(t *testing.T) {
 	for _, c := range []struct {
 		code     byte
@@ -255,6 +261,7 @@ func TestExceptionsByMeaning(t *testing.T) {
 	}
 }
 
+// Rows MB11 and MB16.
 func TestBusyUnitIsAskedAgainAfterAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
@@ -319,6 +326,7 @@ func TestPanicEndsRunWithAnError(t *testing.T) {
 	})
 }
 
+// Row MB30.
 func TestSerialPathThatMayChangeIsWarnedOf(t *testing.T) {
 	for path, warned := range map[string]bool{"/dev/ttyUSB0": true, "/dev/ttyACM12": true, "/dev/serial/by-id/usb-FTDI-if00-port0": false, "/dev/ttyS1": false} {
 		synctest.Test(t, func(t *testing.T) {

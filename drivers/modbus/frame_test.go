@@ -66,6 +66,8 @@ func play(t testing.TB, conn net.Conn, e exchange) {
 	io.Copy(io.Discard, conn)
 }
 
+// Rows MB08 and MB10: testdata/faults-*.txt holds what a line may answer, an exception in 4+1 bytes too, and what is made
+// of it.
 func TestEveryAnswerThatALineMayGive(t *testing.T) {
 	for _, c := range []struct {
 		framing framing

@@ -63,6 +63,7 @@ func fewest(all []span, l limits) int {
 	return least[len(least)-1]
 }
 
+// Rows MB13 and MB14.
 func TestPlanIsCompleteAndTakesTheFewestRequests(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := limits{gap: rapid.IntRange(0, 3).Draw(t, "gap"), registers: rapid.IntRange(4, 9).Draw(t, "registers"), bits: rapid.IntRange(1, 6).Draw(t, "bits")}

@@ -129,6 +129,7 @@ endpoints:
 `)[0]
 }
 
+// Row MB01, against pymodbus.
 func TestRealServer(t *testing.T) {
 	t.Run("tcp", func(t *testing.T) {
 		port := freePort(t)
@@ -197,6 +198,7 @@ func rerun(t *testing.T, d *driver) *running {
 	return r
 }
 
+// Row MB09, against pymodbus.
 func TestRealServerKilledAndStartedAgain(t *testing.T) {
 	port := freePort(t)
 	kill := serve(t, "tcp", port)
@@ -211,6 +213,7 @@ func TestRealServerKilledAndStartedAgain(t *testing.T) {
 	until(t, "read again", func() bool { got := r.last("b.s"); return got.Value == 2003 && got.Time.After(again) })
 }
 
+// Row MB30.
 func TestAdapterUnpluggedAndPluggedInAgain(t *testing.T) {
 	near, far := filepath.Join(t.TempDir(), "near"), filepath.Join(t.TempDir(), "far")
 	unplug := plugged(t, near, far)

@@ -39,6 +39,7 @@ func upTo(n int) (all []int) {
 	return all
 }
 
+// Row MB12.
 func TestRefusedBlockIsHalvedUntilTheBadRegisterIsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{framing: tcp, answer: without(11)}

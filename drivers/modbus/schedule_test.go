@@ -29,6 +29,7 @@ func units(n int, keys string) string {
 	return "[" + strings.Join(list, ", ") + "]"
 }
 
+// Row MB05: of 20 units on one wire 6 are dead; the others lose less than a tenth of their readings.
 func TestDeadUnitsDoNotSlowTheOthers(t *testing.T) {
 	for name, c := range map[string]struct {
 		framing framing
@@ -77,6 +78,7 @@ func TestDeadUnitsDoNotSlowTheOthers(t *testing.T) {
 	}
 }
 
+// Row MB05: a dead unit is probed with back-off.
 func TestDeadUnitIsProbedWithBackOffAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{framing: rtu, answer: func(byte, []byte) reply { return reply{} }}
@@ -105,6 +107,8 @@ func TestDeadUnitIsProbedWithBackOffAndComesBack(t *testing.T) {
 	})
 }
 
+// Rows MB04, MB24 and MB29: one request at a time over one connection, spread, without drift, stamped when the reply
+// arrives.
 func TestFirstPollsAreSpreadAndThePeriodDoesNotDrift(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{framing: tcp, answer: timed(30 * time.Millisecond)}
@@ -144,6 +148,7 @@ func TestFirstPollsAreSpreadAndThePeriodDoesNotDrift(t *testing.T) {
 	})
 }
 
+// Row MB25.
 func TestFastDevicesAreNotBehindALongMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var blocks []string
@@ -174,6 +179,7 @@ func TestFastDevicesAreNotBehindALongMeter(t *testing.T) {
 	})
 }
 
+// Row MB27.
 func TestWritesGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{framing: tcp, answer: timed(100 * time.Millisecond)}
@@ -245,6 +251,7 @@ func TestNobodyStarvesOnAWireThatIsTooSlow(t *testing.T) {
 	})
 }
 
+// Row MB15.
 func TestPausesBetweenRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &peer{framing: rtu, answer: echo}

@@ -9,6 +9,7 @@ import (
 	"time"
 )
 
+// Row MB27: outputs are allow-listed and read back; the time limit and the audit are the gateway's.
 func TestWriteIsReadBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		coil, register, large := false, uint16(0x1234), []byte{0, 0, 0, 0}
