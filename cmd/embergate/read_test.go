@@ -220,7 +220,7 @@ func TestProbeShowsRegistersUnderEveryTypeAndOrder(t *testing.T) {
 		{[]string{"--at", "40001"}, exitInvalid, "--at: "},
 		{[]string{"--at", "holding:65535"}, exitInvalid, "--count: must be between 1 and 1"},
 		{[]string{"--at", "holding:0", "--unit", "300"}, exitInvalid, "--unit"},
-		{nil, exitFailed, "at"},
+		{nil, exitInvalid, "--at: an address is"},
 	} {
 		if status, _, errs := verb(t, append([]string{"probe", url}, c.args...)...); status != c.status || !strings.Contains(errs, c.says) {
 			t.Errorf("%v: status %d, %q", c.args, status, errs)

@@ -186,7 +186,6 @@ func probeVerb() *cobra.Command {
 	c.Flags().IntVar(&unit, "unit", 1, "the unit to ask")
 	c.Flags().StringVar(&at, "at", "", "where to read: coil, discrete, input or holding, and the zero-based address")
 	c.Flags().IntVar(&count, "count", 2, "how many registers or bits")
-	_ = c.MarkFlagRequired("at") // the flag is there
 	flags.add(c, time.Second)
 	return c
 }
