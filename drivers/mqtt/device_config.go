@@ -60,10 +60,10 @@ func readDevice(e drivers.Endpoint, s conf.Section, c settings) *device {
 	}
 	problem(s.At("topic"), dev.topic, checkFilter)
 	from := func(key string) conf.Section { // where a key of the model stands
-		if at := s.At(key); at.Exists() {
+		if at := profile.Settings.At(key); at.Exists() && !s.At(key).Exists() {
 			return at
 		}
-		return profile.Settings.At(key)
+		return s.At(key)
 	}
 	if s.At("omitted_zero").Exists() {
 		model.OmittedZero = own.OmittedZero
@@ -83,13 +83,11 @@ func readDevice(e drivers.Endpoint, s conf.Section, c settings) *device {
 		dev.expire = model.Expire
 	}
 	available := dev.wrapping.format.availability
-	for _, named := range []struct {
-		at     conf.Section
-		topics topics
-	}{{profile.Settings.At("availability"), model.Availability}, {s.At("availability"), own.Availability}} {
-		if named.at.Exists() {
-			available = named.topics
-		}
+	switch { // an empty list is a choice too
+	case s.At("availability").Exists():
+		available = own.Availability
+	case profile.Settings.At("availability").Exists():
+		available = model.Availability
 	}
 	for _, pattern := range available {
 		topic := expand(pattern, dev.topic)
@@ -100,6 +98,12 @@ func readDevice(e drivers.Endpoint, s conf.Section, c settings) *device {
 	if dev.setTopic != "" && (s.At("set_topic").Exists() || slices.ContainsFunc(dev.Signals, writable)) {
 		problem(s.At("set_topic"), dev.setTopic, checkName)
 	}
+	checkSignals(s, dev)
+	return dev
+}
+
+// checkSignals reports what is wrong with the signals of a device.
+func checkSignals(s conf.Section, dev *device) {
 	for i, sig := range dev.Signals {
 		at := s.At("profile") // the mistake is the profile's; here is where it is used
 		if items := s.At("signals").Items(); i < len(items) {
@@ -113,7 +117,6 @@ func readDevice(e drivers.Endpoint, s conf.Section, c settings) *device {
 			checkOutput(at.At("writable"), dev, sig)
 		}
 	}
-	return dev
 }
 
 // readWrapping is the format of a device or device model. from tells where a key stands.

@@ -266,3 +266,19 @@ func FuzzShelly(f *testing.F)      { fuzzFormat(f, "shelly-rpc") }
 func FuzzLoRaWAN(f *testing.F)     { fuzzFormat(f, "chirpstack", "tts") }
 func FuzzThingsBoard(f *testing.F) { fuzzFormat(f, "thingsboard") }
 func FuzzSparkplug(f *testing.F)   { fuzzFormat(f, "sparkplug-b") }
+
+func BenchmarkUplink(b *testing.B) {
+	for _, s := range scripts(b) {
+		if s.name != "lorawan" {
+			continue
+		}
+		d := s.driver(b, "127.0.0.1", drivers.Discard{})
+		p := &publication{topic: s.Messages[0].Topic, payload: s.Messages[0].payload(b)}
+		b.ReportAllocs()
+		for b.Loop() {
+			if told := d.take(p, noon); len(told.readings) != 1 || len(told.readings[0]) != 4 {
+				b.Fatal(told)
+			}
+		}
+	}
+}
