@@ -1,7 +1,6 @@
 package profiles_test
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,8 +11,6 @@ import (
 	"embergate/drivers/i18n"
 	"embergate/drivers/profiles"
 )
-
-var discard = slog.New(slog.DiscardHandler)
 
 // What the reference configuration and the manual name.
 var promised = []string{
