@@ -133,6 +133,7 @@ func (x *exercise) changed(now time.Time) {
 	x.apply()
 	x.save(now)
 	x.h.judge(now, x.h.g.rules.Instances())
+	x.h.events = append(x.h.events, x.h.board.EndTests(now, func(zone string) bool { return !x.tested[zone] })...)
 }
 
 func (x *exercise) testOver(now time.Time, t zoneTest, act alarm.Act, why i18n.Text) {

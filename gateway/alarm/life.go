@@ -148,6 +148,25 @@ func (b *Board) EndDrill(now time.Time, act Act) []Event {
 	return events
 }
 
+// EndTests closes the alarms of tests that are over and that have cleared: nobody need reset what a walk test tried. One
+// that is active stays until a reading says whether it is meant.
+func (b *Board) EndTests(now time.Time, over func(zone string) bool) []Event {
+	b.now = now
+	var ended []*source
+	for _, s := range b.sources {
+		if s.open() && s.alarm.Test && !s.alarm.Active() && over(s.alarm.Zone) {
+			ended = append(ended, s)
+		}
+	}
+	slices.SortFunc(ended, func(x, y *source) int { return strings.Compare(x.alarm.ID, y.alarm.ID) })
+	var events []Event
+	for _, s := range ended {
+		events = append(events, b.close(s, Act{})...)
+		b.settle(s)
+	}
+	return events
+}
+
 // unshelve ends a shelf whose time is over; an alarm that only waited for it closes.
 func (b *Board) unshelve(s *source) []Event {
 	s.alarm.ShelvedUntil, s.shelf = nil, time.Time{}

@@ -33,7 +33,7 @@ import (
 //	6s   = acknowledged count=1      the open alarm of the source; "= none"
 //	7s   board gas, smoke            the open alarms in their order
 //	8s   cut                         power; boot [without SOURCE]: it is back; restart: an orderly one; clock +1h; reload [without SOURCE]
-//	9s   drill-ends -> cleared closed
+//	9s   drill-ends -> cleared closed; test-ends -> closed
 func TestTimelines(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -177,6 +177,8 @@ func (tl *timeline) do(verb string, args []string) string {
 		tl.boot()
 	case "clock":
 		tl.clock += tl.duration(args[0])
+	case "test-ends":
+		tl.happened(tl.board.EndTests(tl.now(), func(string) bool { return true }))
 	case "drill-ends":
 		tl.happened(tl.board.EndDrill(tl.now(), Act{}))
 	case "reload":
