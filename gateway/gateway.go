@@ -50,6 +50,7 @@ type Gateway struct {
 	links    []*link
 	rules    *rules.Set
 	model    rules.Model
+	signals  map[string]rules.Signal // of the model, by key
 	channels *notify.Channels
 	uplinks  []uplink
 	unbuilt  []i18n.Text

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,8 +21,13 @@ func (g *Gateway) condition(in *rules.Instance) alarm.Condition {
 	if c.Name == "" {
 		c.Name = in.Rule.ID
 	}
-	if i := slices.IndexFunc(g.model.Signals, func(s rules.Signal) bool { return s.Key == in.Signal }); i >= 0 {
-		s := g.model.Signals[i]
+	if g.signals == nil { // built once, by whoever asks first: the hub's goroutine, before it runs
+		g.signals = map[string]rules.Signal{}
+		for _, s := range g.model.Signals {
+			g.signals[s.Key] = s
+		}
+	}
+	if s, ok := g.signals[in.Signal]; ok {
 		c.Device, c.DeviceName, c.Unit = s.Device.ID, s.Device.Name, unit(s.Signal)
 	}
 	return c
