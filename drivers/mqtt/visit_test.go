@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -12,7 +13,7 @@ func TestWhoOnlyReadsLeavesTheDaemonAlone(t *testing.T) {
 	heard := listen(t, c, "embergate/#")
 	daemon := start(t, openWard(t, address)).up(t)
 	const online = "embergate/gateway/status=online"
-	eventually(t, "the daemon is there", func() bool { return heard() == online })
+	eventually(t, "the daemon is there", func() bool { return strings.HasSuffix(heard(), online) })
 
 	e, _ := endpoint("home.yaml", fmt.Sprintf(ward, address))
 	e.Asked = func(string) bool { return true }
@@ -26,7 +27,7 @@ func TestWhoOnlyReadsLeavesTheDaemonAlone(t *testing.T) {
 	}
 	publish(t, c, "zigbee2mqtt/smoke-201", false, `{"smoke":false}`)
 	daemon.tells(t, "smoke-201.smoke=1 smoke-201.smoke=0")
-	if got := heard(); got != online {
+	if got := heard(); strings.Trim(strings.ReplaceAll(got, online, ""), " ") != "" { // the broker may tell it twice, retained too
 		t.Errorf("the status topic says %q", got)
 	}
 }
