@@ -91,8 +91,14 @@ CREATE TABLE dead (
 	size INTEGER NOT NULL, lines BLOB NOT NULL
 ) STRICT;
 CREATE INDEX dead_by_queue ON dead (queue, id, size);
+`, `
+CREATE TABLE history_signals (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE history_raw     (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT; -- period << 20 | signal
+CREATE TABLE history_minutes (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT; -- hour << 20 | signal
+CREATE TABLE history_rolled  (one INTEGER PRIMARY KEY CHECK (one = 1), hour INTEGER NOT NULL) STRICT;
 `},
-	tables: []rescue{{table: "dropped"}, {table: "batches"}, {table: "dead"}},
+	tables: []rescue{{table: "dropped"}, {table: "batches"}, {table: "dead"},
+		{table: "history_signals"}, {table: "history_rolled"}, {table: "history_minutes"}, {table: "history_raw"}},
 }
 
 // migrate brings a file to the version of this program, in one transaction.

@@ -56,6 +56,7 @@ type Store struct {
 	state  *file
 	series *file
 
+	history    *History
 	reserve    int64 // space of the disk that telemetry leaves to alarms; tests change it
 	mu         sync.Mutex
 	damage     []i18n.Text       // guarded by mu
@@ -73,6 +74,7 @@ func Open(dir string, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{dir: dir, log: log, reserve: reserve, queues: map[string]*Queue{}, unreadable: map[string]bool{}}
+	s.history = newHistory(s)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.Close())
 	}
@@ -87,7 +89,10 @@ func (s *Store) open() error {
 		return err
 	}
 	s.state = newFile(s, StateFile, stateSchema, nil)
-	s.series = newFile(s, SeriesFile, seriesSchema, s.loadQueues)
+	s.series = newFile(s, SeriesFile, seriesSchema, func(ctx context.Context) error {
+		s.history.forget()
+		return s.loadQueues(ctx)
+	})
 	lost := !hasContent(s.state.path) && hasContent(s.series.path) // state.db is made first, so it was there before
 	if err := s.state.open(); err != nil {
 		return err

@@ -1,0 +1,314 @@
+package store
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/bits"
+	"slices"
+
+	"embergate/drivers"
+)
+
+// tick is the resolution of history: a tenth of a second. Times in chunks are ticks since 1970.
+const ticksPerSecond = 10
+
+// chunk is what one signal said between two moments. Between two entries the signal held what the earlier said, and after
+// the last until the end; before the first, and outside of chunks, nothing is known: the gateway did not run.
+//
+//	raw chunk   from | until-from | entries | times: differences | codes: runs | values
+//	values      exponent e: zigzag differences of round(value × 10^e); or exponent 255: differences of bits
+//
+// All numbers are varints. The whole is deflated where that makes it smaller: its first byte is 0 plain, 1 deflated.
+type chunk struct {
+	from, until int64
+	entries     []entry
+}
+
+// entry is one thing a signal said: from at on, a value or why there is none.
+type entry struct {
+	at    int32 // ticks since the chunk's from
+	code  uint8 // quality and reason
+	value float64
+}
+
+// Codes of entries: codeGood and codeUncertain have a value; codeBad + i is bad for drivers.Reasons[i].
+const (
+	codeGood = iota
+	codeUncertain
+	codeBad
+)
+
+func codeOf(r *drivers.Reading) uint8 {
+	switch {
+	case r.Quality == drivers.Good:
+		return codeGood
+	case r.Quality == drivers.Uncertain:
+		return codeUncertain
+	}
+	return codeBad + uint8(max(slices.Index(drivers.Reasons, r.Reason), 0))
+}
+
+// reasonOf is the reason of a bad code, "" of one with a value.
+func reasonOf(code uint8) drivers.Reason {
+	if i := int(code) - codeBad; i >= 0 && i < len(drivers.Reasons) {
+		return drivers.Reasons[i]
+	}
+	return ""
+}
+
+var errChunk = errors.New("not a chunk of history")
+
+// packer encodes chunks; it is reused, since deflate is costly to set up.
+type packer struct {
+	plain []byte
+	out   bytes.Buffer
+	w     *flate.Writer
+}
+
+func newPacker() *packer {
+	w, _ := flate.NewWriter(io.Discard, flate.BestSpeed) // the level is valid
+	return &packer{w: w}
+}
+
+// deflated is the plain bytes as they are kept; they are the packer's until its next call.
+func (p *packer) deflated() []byte {
+	p.out.Reset()
+	p.out.WriteByte(1)
+	p.w.Reset(&p.out)
+	p.w.Write(p.plain) // a bytes.Buffer takes everything
+	p.w.Close()
+	if p.out.Len() > len(p.plain) {
+		p.out.Reset()
+		p.out.WriteByte(0)
+		p.out.Write(p.plain)
+	}
+	return p.out.Bytes()
+}
+
+// unpacker decodes chunks; it is reused like a packer. What it returns of bytes is its own until its next call.
+type unpacker struct {
+	in  bytes.Reader
+	r   io.ReadCloser
+	out bytes.Buffer
+}
+
+func newUnpacker() *unpacker {
+	u := &unpacker{}
+	u.r = flate.NewReader(&u.in)
+	return u
+}
+
+// inflated is the reverse of deflated; what would be larger than any chunk is refused.
+func (u *unpacker) inflated(b []byte) ([]byte, error) {
+	const most = 16 << 20
+	if len(b) == 0 || b[0] > 1 {
+		return nil, errChunk
+	}
+	if b[0] == 0 {
+		return b[1:], nil
+	}
+	u.in.Reset(b[1:])
+	u.out.Reset()
+	err := u.r.(flate.Resetter).Reset(&u.in, nil)
+	if err == nil {
+		_, err = u.out.ReadFrom(io.LimitReader(u.r, most+1))
+	}
+	if err != nil || u.out.Len() > most {
+		return nil, fmt.Errorf("%w: %d bytes inflated, %v", errChunk, u.out.Len(), err)
+	}
+	return u.out.Bytes(), nil
+}
+
+// raw encodes a chunk.
+func (p *packer) raw(c chunk) []byte {
+	b := p.plain[:0]
+	b = binary.AppendUvarint(b, uint64(c.from))
+	b = binary.AppendUvarint(b, uint64(c.until-c.from))
+	b = binary.AppendUvarint(b, uint64(len(c.entries)))
+	last := int32(0)
+	for _, e := range c.entries {
+		b = binary.AppendUvarint(b, uint64(e.at-last))
+		last = e.at
+	}
+	for i := 0; i < len(c.entries); {
+		run := i + 1
+		for run < len(c.entries) && c.entries[run].code == c.entries[i].code {
+			run++
+		}
+		b = append(binary.AppendUvarint(b, uint64(run-i)), c.entries[i].code)
+		i = run
+	}
+	values := make([]float64, 0, len(c.entries))
+	for _, e := range c.entries {
+		if e.code < codeBad {
+			values = append(values, e.value)
+		}
+	}
+	p.plain = appendValues(b, values)
+	return p.deflated()
+}
+
+// raw decodes a chunk.
+func (u *unpacker) raw(b []byte) (c chunk, err error) {
+	plain, err := u.inflated(b)
+	if err != nil {
+		return c, err
+	}
+	r := &cursor{b: plain}
+	c.from = int64(r.uvarint())
+	c.until = c.from + int64(r.uvarint())
+	n := r.count(1)
+	c.entries = make([]entry, n)
+	last := int64(0)
+	for i := range c.entries {
+		last += int64(r.uvarint())
+		if last > math.MaxInt32 || last < 0 {
+			return c, errChunk
+		}
+		c.entries[i].at = int32(last)
+	}
+	values := 0
+	for i := 0; i < n && !r.failed; {
+		run, code := int(min(r.uvarint(), uint64(n))), r.byte()
+		if run == 0 || run > n-i {
+			return c, errChunk
+		}
+		for range run {
+			c.entries[i].code = code
+			i++
+		}
+		if code < codeBad {
+			values += run
+		}
+	}
+	list := r.values(values)
+	if r.failed || c.until < c.from {
+		return c, errChunk
+	}
+	for i := range c.entries {
+		if c.entries[i].code < codeBad {
+			c.entries[i].value, list = list[0], list[1:]
+		}
+	}
+	return c, nil
+}
+
+// Values are kept as whole numbers where so many decimals say them to nine digits, as scaled registers do.
+const (
+	mostDecimals = 6
+	asBits       = 255
+)
+
+// decimals is the least number of decimals that says all values to nine digits, asBits where none does.
+func decimals(values []float64) byte {
+	e := 0
+	for _, v := range values {
+		for ; ; e++ {
+			if e > mostDecimals {
+				return asBits
+			}
+			scaled := v * pow10[e]
+			if math.Abs(scaled) > 1<<52 {
+				return asBits
+			}
+			if math.Abs(math.Round(scaled)-scaled) <= 1e-9*math.Abs(scaled) {
+				break
+			}
+		}
+	}
+	return byte(e)
+}
+
+var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7}
+
+func appendValues(b []byte, values []float64) []byte {
+	e := decimals(values)
+	b = append(b, e)
+	if e == asBits {
+		last := uint64(0)
+		for _, v := range values {
+			now := math.Float64bits(v)
+			b = binary.AppendUvarint(b, bits.Reverse64(now^last)) // what differs is in front, and short in reverse
+			last = now
+		}
+		return b
+	}
+	last := int64(0)
+	for _, v := range values {
+		now := int64(math.Round(v * pow10[e]))
+		b = binary.AppendVarint(b, now-last)
+		last = now
+	}
+	return b
+}
+
+// cursor reads numbers; after the first that is not there, all are 0 and failed is set.
+type cursor struct {
+	b      []byte
+	failed bool
+}
+
+func (r *cursor) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.failed, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *cursor) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.failed, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *cursor) byte() byte {
+	if len(r.b) == 0 {
+		r.failed = true
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+// count is a number of things of which each takes so many bytes at least.
+func (r *cursor) count(bytes int) int {
+	n := r.uvarint()
+	if n > uint64(len(r.b)/bytes) {
+		r.failed, r.b = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+func (r *cursor) values(n int) []float64 {
+	list := make([]float64, n)
+	e := r.byte()
+	if e != asBits && int(e) >= len(pow10) {
+		r.failed = true
+		return list
+	}
+	lastBits, last := uint64(0), int64(0)
+	for i := range list {
+		if e == asBits {
+			lastBits ^= bits.Reverse64(r.uvarint())
+			list[i] = math.Float64frombits(lastBits)
+		} else {
+			last += r.varint()
+			list[i] = float64(last) / pow10[e]
+		}
+	}
+	return list
+}

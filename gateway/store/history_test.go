@@ -1,0 +1,389 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"embergate/drivers"
+)
+
+// recorder feeds a history by the clock of a test.
+type recorder struct {
+	t   *testing.T
+	s   *Store
+	h   *History
+	p   *packer
+	now time.Time // of the last keep
+}
+
+func newRecorder(t *testing.T, dir string) *recorder {
+	s := openAt(t, dir)
+	return &recorder{t: t, s: s, h: s.History(), p: newPacker()}
+}
+
+func (r *recorder) says(at time.Time, signal string, value float64) {
+	r.h.Readings(at, []drivers.Reading{{Signal: signal, Time: at, Value: value, Quality: drivers.Good}})
+}
+
+func (r *recorder) bad(at time.Time, signal string, reason drivers.Reason) {
+	r.h.Readings(at, []drivers.Reading{{Signal: signal, Time: at, Reason: reason}})
+}
+
+func (r *recorder) keep(now time.Time) {
+	r.t.Helper()
+	r.now = now
+	if err := r.h.keep(context.Background(), r.p, now); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// chart is a query as one line a step: start, min mean max last, seconds good, seconds bad and why.
+func (r *recorder) chart(signal string, from, to time.Time, points int) string {
+	r.t.Helper()
+	buckets, err := r.h.query(r.t.Context(), r.now, signal, from, to, points)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, k := range buckets {
+		fmt.Fprintf(&b, "%s", k.Start.Format("15:04:05"))
+		if k.Known {
+			fmt.Fprintf(&b, " %.4g %.4g %.4g %.4g", k.Min, k.Mean, k.Max, k.Last)
+		}
+		fmt.Fprintf(&b, " good %g bad %g %s\n", k.Good.Seconds(), k.Bad.Seconds(), k.Reason)
+	}
+	return strings.ReplaceAll(b.String(), " \n", "\n")
+}
+
+func (r *recorder) wants(signal string, from, to time.Time, points int, want string) {
+	r.t.Helper()
+	if got := strings.TrimSpace(r.chart(signal, from, to, points)); got != strings.TrimSpace(want) {
+		r.t.Errorf("%s\ngot\n%s\nwant\n%s", signal, got, strings.TrimSpace(want))
+	}
+}
+
+// TS05: a gap, a zero and a stale signal are different things, in memory, as changes and as minutes.
+func TestAGapAZeroAndAStaleSignalAreDifferentThings(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(t, dir)
+	at := func(minute, second int) time.Time {
+		return noon.Add(time.Duration(minute)*time.Minute + time.Duration(second)*time.Second)
+	}
+	r.says(at(0, 0), "gas.lel", 0)
+	r.says(at(1, 30), "gas.lel", 8)
+	r.says(at(1, 45), "gas.lel", 4)
+	r.bad(at(2, 15), "gas.lel", drivers.Stale)
+	r.says(at(3, 0), "gas.lel", 0)
+	r.keep(at(4, 0)) // then the gateway stops for two minutes
+	r.s.Close()
+	want := `
+12:00:00 0 0 0 0 good 60 bad 0
+12:01:00 0 3 8 4 good 60 bad 0
+12:02:00 4 4 4 4 good 15 bad 45 stale
+12:03:00 0 0 0 0 good 60 bad 0
+12:04:00 good 0 bad 0
+12:05:00 good 0 bad 0
+12:06:00 2 2 2 2 good 60 bad 0
+12:07:00 2 2 2 2 good 60 bad 0`
+	r = newRecorder(t, dir)
+	r.says(at(6, 0), "gas.lel", 2)
+	r.keep(at(8, 0))
+	r.wants("gas.lel", at(0, 0), at(8, 0), 8, want)
+	r.wants("gas.lel", at(2, 0), at(3, 20), 4, `
+12:02:00 4 4 4 4 good 15 bad 5 stale
+12:02:20 good 0 bad 20 stale
+12:02:40 good 0 bad 20 stale
+12:03:00 0 0 0 0 good 20 bad 0`)
+	r.keep(at(60, 1)) // the hour is over
+	count := 0
+	if err := r.s.series.readers.QueryRow(`SELECT COUNT(*) FROM history_minutes`).Scan(&count); err != nil || count != 1 {
+		t.Fatalf("%d hours of minutes, %v", count, err)
+	}
+	r.wants("gas.lel", at(0, 0), at(8, 0), 8, want)
+	r.wants("nobody.knows", at(0, 0), at(2, 0), 2, "12:00:00 good 0 bad 0\n12:01:00 good 0 bad 0")
+	if _, err := r.h.Query(t.Context(), "gas.lel", at(1, 0), at(1, 0), 10); err != ErrRange {
+		t.Error(err)
+	}
+}
+
+// What is in memory counts too, and what is held goes on over a flush and a restart within the period.
+func TestHistoryGoesOnOverFlushAndRestart(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(t, dir)
+	r.says(noon, "a.n", 1)
+	r.keep(noon.Add(30 * time.Second))
+	r.says(noon.Add(40*time.Second), "a.n", 1) // nothing new
+	r.says(noon.Add(50*time.Second), "a.n", 3)
+	r.keep(noon.Add(60 * time.Second))
+	r.s.Close()
+	r = newRecorder(t, dir)
+	r.says(noon.Add(70*time.Second), "a.n", 5)
+	r.keep(noon.Add(80 * time.Second))
+	r.wants("a.n", noon, noon.Add(80*time.Second), 8, `
+12:00:00 1 1 1 1 good 10 bad 0
+12:00:10 1 1 1 1 good 10 bad 0
+12:00:20 1 1 1 1 good 10 bad 0
+12:00:30 1 1 1 1 good 10 bad 0
+12:00:40 1 1 1 1 good 10 bad 0
+12:00:50 3 3 3 3 good 10 bad 0
+12:01:00 good 0 bad 0
+12:01:10 5 5 5 5 good 10 bad 0`)
+}
+
+// TS06, and the limits: changes of a day, minutes of a month; hours of a long stop are made when it is over.
+func TestHistoryExpires(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	start := noon.Add(-32 * 24 * time.Hour)
+	for day := range 32 {
+		at := start.Add(time.Duration(day) * 24 * time.Hour)
+		r.says(at, "a.n", float64(day))
+		r.keep(at.Add(2 * time.Minute))
+		r.says(at.Add(2*time.Minute), "a.n", -1)
+		r.keep(at.Add(time.Hour))
+	}
+	r.keep(noon)
+	for table, most := range map[string]int{"history_raw": 20, "history_minutes": 31 * 2} {
+		n := 0
+		if err := r.s.series.readers.QueryRow(`SELECT COUNT(*) FROM ` + table).Scan(&n); err != nil || n == 0 || n > most {
+			t.Errorf("%s: %d rows, %v", table, n, err)
+		}
+	}
+	days, err := r.h.Query(t.Context(), "a.n", noon.Add(-30*24*time.Hour), noon, 30)
+	if err != nil || len(days) != 30 {
+		t.Fatal(len(days), err)
+	}
+	for i, d := range days {
+		if want := float64(i + 2); !d.Known || d.Max != want || d.Min != -1 {
+			t.Errorf("day %d: %+v, want greatest %g", i, d, want)
+		}
+	}
+}
+
+func TestAClockSetBackMakesTwoPieces(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	r.says(noon.Add(time.Minute), "a.n", 1)
+	r.says(noon.Add(time.Minute+30*time.Second), "a.n", 2)
+	r.says(noon, "a.n", 3) // by the network
+	r.keep(noon.Add(30 * time.Second))
+	r.wants("a.n", noon, noon.Add(2*time.Minute), 4, `
+12:00:00 3 3 3 3 good 30 bad 0
+12:00:30 3 3 3 3 good 0 bad 0
+12:01:00 1 1 1 1 good 30 bad 0
+12:01:30 2 2 2 2 good 0 bad 0`)
+}
+
+// An old time of its own, as of a retained message, says nothing of the time in between.
+func TestARetainedValueBeginsWhenItCame(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	r.h.Readings(noon, []drivers.Reading{{Signal: "a.n", Time: noon.Add(-time.Hour), Value: 1, Quality: drivers.Good}})
+	r.keep(noon.Add(time.Minute))
+	r.wants("a.n", noon.Add(-time.Minute), noon.Add(time.Minute), 2, "11:59:00 good 0 bad 0\n12:00:00 1 1 1 1 good 60 bad 0")
+}
+
+func TestMemoryOfHistoryIsBounded(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	for i := range mostChanges + 1000 {
+		r.says(noon.Add(time.Duration(i)*100*time.Millisecond), "a.n", float64(i))
+	}
+	if r.h.entries > mostChanges || r.h.dropped == 0 || len(r.h.full) != 1 {
+		t.Errorf("%d changes, %d dropped, %d woken", r.h.entries, r.h.dropped, len(r.h.full))
+	}
+	r.s.reserve = math.MaxInt64 // a full disk
+	for range 5 {
+		if err := r.h.keep(t.Context(), r.p, noon.Add(24*time.Hour)); err == nil {
+			t.Fatal("written to a full disk")
+		}
+	}
+}
+
+// Chunks and hours come back as they were, to nine digits of the values, whatever they are.
+func TestChunksComeBack(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	p := newPacker()
+	kinds := map[string]func() float64{
+		"registers": func() float64 { return float64(random.IntN(4000)) * 0.1 },
+		"states":    func() float64 { return float64(random.IntN(2)) },
+		"floats":    func() float64 { return float64(float32(random.NormFloat64() * 1e3)) },
+		"great":     func() float64 { return random.NormFloat64() * math.Pow10(random.IntN(300)) },
+		"odd": func() float64 {
+			return []float64{0, math.Copysign(0, -1), 1e300, math.SmallestNonzeroFloat64, 1e-9}[random.IntN(5)]
+		},
+	}
+	for name, value := range kinds {
+		c := chunk{from: ticks(noon)}
+		for range random.IntN(300) {
+			c.entries = append(c.entries, entry{at: int32(c.until), code: uint8(random.IntN(4)), value: value()})
+			c.until += random.Int64N(20)
+		}
+		c.until += c.from
+		got, err := newUnpacker().raw(p.raw(c))
+		if err != nil || got.from != c.from || got.until != c.until || len(got.entries) != len(c.entries) {
+			t.Fatalf("%s: %v %+v", name, err, got)
+		}
+		for i, e := range c.entries {
+			if g := got.entries[i]; g.at != e.at || g.code != e.code || e.code < codeBad && math.Abs(g.value-e.value) > 1e-9*math.Abs(e.value) {
+				t.Fatalf("%s: entry %d: got %+v, want %+v", name, i, g, e)
+			}
+		}
+		var h hour
+		for i := range h {
+			if random.IntN(5) == 0 {
+				continue
+			}
+			v := []float64{value(), value(), value()}
+			least, greatest := min(v[0], v[1], v[2]), max(v[0], v[1], v[2])
+			h[i] = minute{good: uint16(1 + random.IntN(ticksPerMinute)), code: uint8(random.IntN(5)), min: least, max: greatest, last: v[2], mean: least/2 + greatest/2}
+		}
+		back, err := newUnpacker().hour(p.pack(&h))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		greatest := 0.0
+		for _, m := range h {
+			greatest = max(greatest, math.Abs(m.min), math.Abs(m.max))
+		}
+		for i, m := range h {
+			b := back[i]
+			near := func(x, y float64) bool { return math.Abs(x-y) <= 1e-5*greatest }
+			if b.good != m.good || b.code != m.code || m.good > 0 && !(near(b.min, m.min) && near(b.max, m.max) && near(b.last, m.last) && near(b.mean, m.mean)) {
+				t.Fatalf("%s: minute %d: got %+v, want %+v", name, i, b, m)
+			}
+		}
+	}
+}
+
+func FuzzHistory(f *testing.F) {
+	p := newPacker()
+	c := chunk{from: ticks(noon), until: ticks(noon) + 100, entries: []entry{{0, codeGood, 23.4}, {10, codeBad + 3, 0}, {20, codeUncertain, math.Pi}}}
+	f.Add(p.raw(c))
+	h, _ := rollUp(c.from/hourTicks*hourTicks, []chunk{c})
+	f.Add(p.pack(&h))
+	f.Add([]byte{1, 2, 3})
+	f.Add([]byte{0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if h, err := newUnpacker().hour(b); err == nil {
+			for i := range h {
+				if h[i].good > ticksPerMinute {
+					t.Errorf("%+v", h[i])
+				}
+			}
+		}
+		for _, c := range append(newUnpacker().chunks(b), newUnpacker().chunks(framed(b))...) {
+			sums := make([]sum, 10)
+			spread(sums, ticks(noon), ticksPerMinute, c)
+			if len(c.entries) > 0 && len(c.entries) > 16<<20 {
+				t.Error(len(c.entries))
+			}
+		}
+	})
+}
+
+// BenchmarkHistory writes an hour of 1,000 signals of a home at 1 Hz through the real path, and tells bytes on disk: of a
+// day of changes and a month of minutes, and a chart.
+func BenchmarkHistory(b *testing.B) {
+	dir := b.TempDir()
+	s, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	h, p, random := s.History(), newPacker(), rand.New(rand.NewPCG(1, 2))
+	const signals, hours = 1000, 2
+	now := noon
+	values := make([]float64, signals)
+	began := time.Now()
+	batch := make([]drivers.Reading, signals)
+	for second := range hours * 3600 {
+		now = noon.Add(time.Duration(second)*time.Second + time.Duration(random.IntN(20))*time.Millisecond)
+		for i := range batch {
+			switch i % 4 { // as a home: a quarter states, the rest numbers that drift by the last digit, one of them noisy
+			case 0:
+				if random.IntN(3600) == 0 {
+					values[i] = 1 - values[i]
+				}
+			case 1, 2:
+				values[i] = math.Round((values[i]+float64(random.IntN(3)-1)*0.1)*10) / 10
+			case 3:
+				values[i] = math.Round(2200+20*random.NormFloat64()) / 10
+			}
+			batch[i] = drivers.Reading{Signal: names[i], Time: now, Value: values[i], Quality: drivers.Good}
+		}
+		h.Readings(now, batch)
+		if second%300 == 299 {
+			if err := h.keep(b.Context(), p, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	took := time.Since(began)
+	if err := h.keep(b.Context(), p, noon.Add(hours*time.Hour+time.Second)); err != nil {
+		b.Fatal(err)
+	}
+	var raw, minutes int64
+	for table, into := range map[string]*int64{"history_raw": &raw, "history_minutes": &minutes} {
+		if err := s.series.readers.QueryRow(`SELECT SUM(pgsize) FROM dbstat WHERE name = ?`, table).Scan(into); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+	}
+	b.ReportMetric(float64(raw)/hours*25/1e6, "MB/day-raw")
+	b.ReportMetric(float64(minutes)/hours*24*30/1e6, "MB/month")
+	b.ReportMetric(float64(s.Written()[SeriesFile])/hours*24/1e6, "MB-written/day")
+	b.ReportMetric(float64(took.Nanoseconds())/(signals*hours*3600), "ns/value")
+}
+
+var names = func() (list [1000]string) {
+	for i := range list {
+		list[i] = fmt.Sprintf("meter-%03d.signal_%d", i/10, i%10)
+	}
+	return list
+}()
+
+// BenchmarkChart asks for a chart of 24 hours of one signal among a thousand, of minutes and of changes.
+func BenchmarkChart(b *testing.B) {
+	dir := b.TempDir()
+	s, err := Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	h, p, random := s.History(), newPacker(), rand.New(rand.NewPCG(1, 2))
+	start := time.Now().Add(-24 * time.Hour).Truncate(time.Hour)
+	const signals = 100 // at 1 Hz; a thousand would take long to write, and are as many look-ups for one
+	for second := range 24 * 3600 {
+		now := start.Add(time.Duration(second) * time.Second)
+		var batch []drivers.Reading
+		for i := range signals {
+			batch = append(batch, drivers.Reading{Signal: names[i], Time: now, Value: math.Round(2200+20*random.NormFloat64()) / 10, Quality: drivers.Good})
+		}
+		h.Readings(now, batch)
+		if second%300 == 299 {
+			if err := h.keep(b.Context(), p, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	for name, points := range map[string]int{"minutes": 1440, "changes": 5000} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := h.Query(b.Context(), names[7], start, start.Add(24*time.Hour), points); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	info, err := os.Stat(filepath.Join(dir, SeriesFile))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("file of %d signals: %d MB", signals, info.Size()>>20)
+}
