@@ -396,5 +396,21 @@ func (j siteJournal) Events(ctx context.Context, after int64, limit int) ([]alar
 	return events, err
 }
 
+// untold tells whether an event is kept from people: it is of a test; or it says that a shelved alarm goes on, of which
+// they hear when its shelf ends.
+func untold(e alarm.Event) bool {
+	if inside(e) {
+		return true
+	}
+	if e.Alarm == nil || e.Alarm.ShelvedUntil == nil {
+		return false
+	}
+	switch e.Type {
+	case alarm.EventCounted, alarm.EventCleared, alarm.EventFaultCleared, alarm.EventReminder, alarm.EventEscalated:
+		return true
+	}
+	return false
+}
+
 // inside tells whether an event stays in the site.
 func inside(e alarm.Event) bool { return e.Alarm != nil && e.Alarm.Test }

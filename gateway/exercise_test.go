@@ -173,6 +173,27 @@ func TestADrillRunsTheWholeChainMarked(t *testing.T) {
 	eventually(t, "the platform has it as a drill", func() bool { return strings.Contains(out.series(), "drill=1i") })
 }
 
+// TestAShelvedAlarmIsToldOfAgainWhenItsShelfEnds (AL06): what it does meanwhile is in the journal.
+func TestAShelvedAlarmIsToldOfAgainWhenItsShelfEnds(t *testing.T) {
+	dir, s, out := t.TempDir(), newScript(), newOutside(t)
+	h := startConfig(t, s, dir, fmt.Sprintf(wholeHome, dir, out.URL))
+	s.reads("smoke.smoke", 1)
+	h.alarms("smoke unacknowledged")
+	var open []alarm.Alarm
+	h.get("/api/v1/alarms", &open)
+	until := time.Now().Add(3 * time.Second).Format(time.RFC3339Nano)
+	h.post("/api/v1/alarms/"+open[0].ID+"/shelve", fmt.Sprintf(`{"by":"li","second":"wang","note":"painters","until":%q}`, until), http.StatusOK)
+	s.reads("smoke.smoke", 0)
+	h.alarms("smoke returned")
+	s.reads("smoke.smoke", 1)
+	h.alarms("smoke unacknowledged")
+	eventually(t, "the end of the shelf is told", func() bool { return out.heard() == "alarm.raised smoke, alarm.reminder smoke" })
+	eventually(t, "it is quiet, and sounds again", func() bool { return s.outputs() == "siren.sounder=1 siren.sounder=0 siren.sounder=1" })
+	if got := strings.ReplaceAll(strings.Join(h.journal(), ", "), "output.written, ", ""); !strings.Contains(got, "alarm.shelved smoke, alarm.cleared smoke, alarm.counted smoke, alarm.unshelved smoke") {
+		t.Errorf("journal: %s", got)
+	}
+}
+
 // TestARealAlarmEndsADrill: at the drilled signal or elsewhere, and no drill begins over one.
 func TestARealAlarmEndsADrill(t *testing.T) {
 	for _, signal := range []string{"smoke.smoke", "hall.smoke"} {

@@ -298,7 +298,7 @@ func (h *hub) commit(now time.Time) {
 func (h *hub) save(now time.Time, fresh []alarm.Event) {
 	var messages []store.Message
 	for _, e := range fresh {
-		if !inside(e) {
+		if !untold(e) {
 			messages = append(messages, h.g.channels.Compose(e, h.sample)...)
 		}
 	}

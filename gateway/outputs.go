@@ -69,18 +69,18 @@ func newOutputs(h *hub, now time.Time) *outputs {
 func (o *outputs) start(now time.Time, events []alarm.Event) {
 	changed := false
 	for _, e := range events {
-		if e.Alarm == nil || e.Alarm.Test { // what a test finds switches nothing
+		if e.Alarm == nil || untold(e) { // what a test finds switches nothing, and a shelved alarm nothing more
 			continue
 		}
 		switch {
-		case raises(e.Type) || e.Type == alarm.EventEscalated:
+		case raises(e.Type) || e.Type == alarm.EventEscalated || e.Type == alarm.EventUnshelved && e.Alarm.Active() && !e.Alarm.Silenced:
 			for _, out := range o.h.outputsOf(*e.Alarm) {
-				if raises(e.Type) || out.Stop == rules.StopOnSilence { // escalated, it sounds again
+				if raises(e.Type) || out.Stop == rules.StopOnSilence { // escalated or back from its shelf, it sounds again
 					o.order(now, out, e.Alarm.ID)
 					changed = true
 				}
 			}
-		case e.Type == alarm.EventSilenced || e.Type == alarm.EventClosed:
+		case e.Type == alarm.EventSilenced || e.Type == alarm.EventShelved || e.Type == alarm.EventClosed:
 			changed = o.unwanted(now) || changed
 		}
 	}
@@ -127,7 +127,7 @@ func (o *outputs) wants(a alarm.Alarm, key string, r *order) bool {
 		outs = []rules.Output{{Write: key, Value: r.Value, Stop: r.Stop}}
 	}
 	for _, out := range outs {
-		if out.Write == key && out.Value == r.Value && !a.Test && !(out.Stop == rules.StopOnSilence && a.Silenced) {
+		if out.Write == key && out.Value == r.Value && !a.Test && !(out.Stop == rules.StopOnSilence && (a.Silenced || a.ShelvedUntil != nil)) {
 			return true
 		}
 	}

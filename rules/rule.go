@@ -59,7 +59,7 @@ type Stop string
 // What lets an output go back. A sounder stops on silence (EN 54-2 (m)) and sounds again at the next trigger; of anything
 // else the default is never: a gas valve does not open because somebody wanted quiet.
 const (
-	StopOnSilence Stop = "silence" // when its alarm is silenced, or closed
+	StopOnSilence Stop = "silence" // when its alarm is silenced, shelved or closed
 	StopOnReset   Stop = "reset"   // when its alarm is closed: reset, or over by itself where it does not latch
 	StopNever     Stop = "never"
 )

@@ -190,6 +190,8 @@ func (c *Channels) Compose(e alarm.Event, now time.Time) []store.Message {
 // raised again for whoever heard that it had cleared.
 func announcedAs(e alarm.Event) string {
 	switch {
+	case e.Type == alarm.EventUnshelved:
+		return alarm.EventReminder
 	case e.Type != alarm.EventCounted:
 		return e.Type
 	case e.Alarm.Level == rules.LevelFault:

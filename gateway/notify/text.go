@@ -30,6 +30,7 @@ var happened = map[string]i18n.Text{
 	alarm.EventCleared:      i18n.T("%[1]s cleared %[2]s"),
 	alarm.EventReset:        i18n.T("%[1]s reset %[2]s by %[3]s"),
 	alarm.EventClosed:       i18n.T("%[1]s closed %[2]s by %[3]s"),
+	alarm.EventUnshelved:    i18n.T("%[1]s is told of again, open since %[4]s"),
 	alarm.EventFaultCleared: i18n.T("%[1]s in order again %[2]s"),
 }
 
@@ -46,6 +47,9 @@ var announced = map[string]i18n.Text{
 func forPeople(e alarm.Event) bool {
 	_, of := happened[e.Type]
 	_, announcement := announced[e.Type]
+	if e.Type == alarm.EventUnshelved && e.Alarm != nil && !e.Alarm.Open() {
+		return false // it is told that it is closed
+	}
 	return of && e.Alarm != nil || announcement
 }
 
