@@ -114,7 +114,7 @@ func (c Site) check(s conf.Section) *time.Location {
 
 func (c Console) check(s conf.Section) {
 	host, port, err := net.SplitHostPort(c.Listen)
-	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 1 || n > 65535 {
+	if n, bad := strconv.Atoi(port); err != nil || bad != nil || n < 0 || n > 65535 { // 0 is any free one
 		s.At("listen").Problem("%q is no address; write it as %s", c.Listen, "127.0.0.1:8080")
 		return
 	}
