@@ -102,7 +102,7 @@ func newGated(t *testing.T, wall time.Time) *gated {
 	g := &gated{gas: &device{Device: drivers.Device{ID: "gas"}}, wall: wall}
 	g.gate = &gate{started: time.Now(), log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	g.clock = newClock(built, time.Time{}, g.now())
-	g.reading = func(_ drivers.Device, batch []drivers.Reading) {
+	g.reading = func(_ time.Time, _ drivers.Device, batch []drivers.Reading) {
 		for _, r := range batch {
 			fmt.Fprintf(&g.sent, "%s=%g %s\n", r.Signal, r.Value, r.Time.UTC().Format(time.DateTime))
 		}
@@ -198,7 +198,7 @@ func TestWhatIsHeldIsBounded(t *testing.T) {
 	}
 	g.set(noon, true)
 	var values []float64
-	g.reading = func(_ drivers.Device, batch []drivers.Reading) {
+	g.reading = func(_ time.Time, _ drivers.Device, batch []drivers.Reading) {
 		for _, r := range batch {
 			values = append(values, r.Value)
 		}

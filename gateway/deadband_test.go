@@ -69,7 +69,7 @@ func TestDeadbandKeepsNothingFromTheHub(t *testing.T) {
 	}
 	h.gate.look(h.gate.moment(now, true))
 	var sent []float64
-	h.gate.reading = func(_ drivers.Device, batch []drivers.Reading) {
+	h.gate.reading = func(_ time.Time, _ drivers.Device, batch []drivers.Reading) {
 		for _, r := range batch {
 			if r.Signal == "d.t" {
 				sent = append(sent, r.Value)

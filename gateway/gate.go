@@ -17,7 +17,7 @@ type gate struct {
 	clock   clock
 	started time.Time
 	log     *slog.Logger
-	reading func(drivers.Device, []drivers.Reading)
+	reading func(now time.Time, d drivers.Device, batch []drivers.Reading) // now is when it came
 	point   func(influx.Point)
 
 	held    []heldReading // oldest first; a ring once it is full
@@ -76,7 +76,7 @@ func (g *gate) moment(now time.Time, synced bool) moment { return at(g.started, 
 func (g *gate) take(m moment, d *device, batch []drivers.Reading) {
 	if !g.clock.believed() {
 		for i := range batch {
-			g.hold(d, &batch[i])
+			g.hold(m, d, &batch[i])
 		}
 		return
 	}
@@ -91,7 +91,7 @@ func (g *gate) take(m moment, d *device, batch []drivers.Reading) {
 		}
 		batch[i].Time = right
 	}
-	g.reading(d.Device, batch)
+	g.reading(m.wall, d.Device, batch)
 }
 
 // stamp is a time by the wall clock as it is at m.
@@ -117,12 +117,13 @@ func (g *gate) when(m moment, at time.Duration, own int64) time.Time {
 // isOwn tells whether a time was not read from this machine's clock: it has no monotonic part.
 func isOwn(t time.Time) bool { return t == t.Round(0) }
 
-func (g *gate) hold(d *device, r *drivers.Reading) {
-	h := heldReading{device: d, signal: r.Signal, value: r.Value, reason: r.Reason, quality: r.Quality}
+func (g *gate) hold(m moment, d *device, r *drivers.Reading) {
+	h := heldReading{device: d, signal: r.Signal, at: m.mono, value: r.Value, reason: r.Reason, quality: r.Quality}
 	if isOwn(r.Time) {
 		h.own = r.Time.UnixNano()
+	} else {
+		h.at = r.Time.Sub(g.started)
 	}
-	h.at = r.Time.Sub(g.started)
 	if len(g.held) < mostHeld {
 		g.held = append(g.held, h)
 		return
@@ -166,7 +167,7 @@ func (g *gate) release(m moment) {
 	for i, h := range g.held[:n] {
 		batch = append(batch, drivers.Reading{Signal: h.signal, Time: g.when(m, h.at, h.own), Value: h.value, Quality: h.quality, Reason: h.reason})
 		if i+1 == n || g.held[i+1].device != h.device || g.held[i+1].at != h.at {
-			g.reading(h.device.Device, batch)
+			g.reading(g.when(m, h.at, 0), h.device.Device, batch)
 			batch = nil // whoever took it may keep it
 		}
 	}
@@ -200,8 +201,12 @@ func newest(events []alarm.Event) time.Time {
 	return events[len(events)-1].Time
 }
 
-// send gives readings of one device to the uplinks.
-func (h *hub) send(d drivers.Device, batch []drivers.Reading) {
+// send gives readings of one device that came at a time to history, and to the uplinks: but for those of a zone under test.
+func (h *hub) send(now time.Time, d drivers.Device, batch []drivers.Reading) {
+	h.store.History().Readings(now, batch)
+	if h.exercise.tested[d.Zone] {
+		return
+	}
 	for _, u := range h.g.uplinks {
 		u.Readings(d, batch)
 	}

@@ -20,6 +20,7 @@ import (
 	"embergate/drivers"
 	"embergate/drivers/conf"
 	"embergate/gateway/alarm"
+	"embergate/gateway/console"
 	"embergate/gateway/store"
 	"embergate/rules"
 )
@@ -430,4 +431,36 @@ func TestADiskThatWorksAgainTakesWhatWaited(t *testing.T) {
 	if n, err := st.LastSeq(t.Context()); err != nil || n != 1 || len(h.unsaved) != 0 || h.diskFailed {
 		t.Errorf("%d events on disk, %d wait, %v", n, len(h.unsaved), err)
 	}
+}
+
+// TS06: the console has what a signal was without any platform, over a restart; while the gateway was away is a gap.
+func TestHistoryNeedsNoPlatform(t *testing.T) {
+	dir, s := t.TempDir(), newScript()
+	h := startHome(t, s, dir, "0s")
+	s.reads("gas.lel", 7)
+	chart := func() (steps []console.Step) {
+		r, err := http.Get(fmt.Sprintf("%s/api/v1/history?signal=gas.lel&from=%d", h.url, time.Now().Add(-time.Minute).Unix()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		var answer struct{ Steps []console.Step }
+		if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer.Steps
+	}
+	has := func(value float64) func() bool {
+		return func() bool {
+			return slices.ContainsFunc(chart(), func(s console.Step) bool { return s.Max != nil && *s.Max == value })
+		}
+	}
+	eventually(t, "it is in memory", has(7))
+	if first := chart()[0]; first.Max != nil || first.Bad > 0 {
+		t.Errorf("a minute ago nobody knew: %+v", first)
+	}
+	h.stop()
+	s = newScript()
+	h = startHome(t, s, dir, "0s")
+	eventually(t, "it is on disk", has(7))
 }

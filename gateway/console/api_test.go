@@ -241,6 +241,12 @@ func TestReads(t *testing.T) {
 		{"events after a number", "/api/v1/events?after=1&limit=1", 200, `^\[\{"seq":2,[^\]]*\]\n$`},
 		{"no events are an empty list", "/api/v1/events?after=99", 200, `^\[\]\n$`},
 		{"a number that is none", "/api/v1/events?after=-1", 400, `"title":"请求无法理解"`},
+		{"history: a value, a stale step, a gap", "/api/v1/history?signal=kitchen-gas.lel&from=2026-11-21T10:00:00Z&to=2026-11-21T11:00:00Z", 200,
+			`"steps":\[\{"time":"2026-11-21T[^"]*","min":1.5,"mean":1.5,"max":1.5,"last":1.5,"good_s":60,"bad_s":0\},\{[^}]*"last":null,"good_s":0,"bad_s":60,"reason":"stale"\},\{[^}]*"last":null,"good_s":0,"bad_s":0\}\]`},
+		{"history of the last day, by Unix time", "/api/v1/history?signal=kitchen-gas.lel&to=1795000000", 200, `"from":"2026-11-17T[^"]*","to":"2026-11-18T`},
+		{"history of a signal that there is not", "/api/v1/history?signal=nobody.x", 404, `没有信号`},
+		{"history that ends before it begins", "/api/v1/history?signal=kitchen-gas.lel&from=1795000000&to=1794000000", 400, `31`},
+		{"history of a time that is none", "/api/v1/history?signal=kitchen-gas.lel&from=yesterday", 400, `RFC 3339|2026-11-21T20:00:00`},
 		{"queues", "/api/v1/queues", 200, `"records":1284,"oldest":"2[^"]+","dropped":0\}\],"channels":\[\{"id":"duty-group"`},
 		{"the description", "/api/v1/openapi.json", 200, `^\{\n  "openapi": "3.1.0"`},
 		{"a path that there is not", "/api/v1/nothing", 404, `"detail":"/api/v1/nothing 没有内容"`},
@@ -278,8 +284,8 @@ func TestASourceThatFailsIsAProblemWithoutItsInsides(t *testing.T) {
 	c.failing = errors.New("store: /var/lib/secret/state.db: disk I/O error")
 	h := consoleOf(t, c, i18n.English)
 	d := described(t)
-	for _, path := range []string{"/api/v1/alarms", "/api/v1/events", "/api/v1/alarms/{id}"} {
-		rec := ask(t, h, "GET", strings.Replace(path, "{id}", "00000007", 1), "")
+	for _, path := range []string{"/api/v1/alarms", "/api/v1/events", "/api/v1/alarms/{id}", "/api/v1/history"} {
+		rec := ask(t, h, "GET", strings.Replace(path, "{id}", "00000007", 1)+"?signal=kitchen-gas.lel", "")
 		d.answers(t, path, "GET", rec)
 		if rec.Code != 500 || strings.Contains(rec.Body.String(), "secret") {
 			t.Error(path, rec.Code, rec.Body)

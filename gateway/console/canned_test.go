@@ -245,6 +245,11 @@ func (c *canned) Rule(_ context.Context, id string) ([]RuleState, error) {
 	return []RuleState{{Key: "gas-high@kitchen-gas.lel", Rule: "gas-high", When: "value >= 25", Raises: "true", Clears: "false", Operands: []Operand{{"value", "32.5"}}}}, c.failing
 }
 
+func (c *canned) History(_ context.Context, signal string, from, _ time.Time, _ int) ([]Step, error) {
+	one := 1.5
+	return []Step{{Time: from, Min: &one, Mean: &one, Max: &one, Last: &one, Good: 60}, {Time: from.Add(time.Minute), Bad: 60, Why: "stale"}, {Time: from.Add(2 * time.Minute)}}, c.failing
+}
+
 func (c *canned) Drills(context.Context) ([]Drill, error) {
 	over := noon.Add(-time.Hour)
 	return []Drill{{ID: "drill-1", Signal: "kitchen-gas.lel", By: "li", Started: over.Add(-time.Minute), Until: over, Ended: &over, Why: "li ended it",
@@ -295,7 +300,7 @@ func (c *canned) Shelve(_ context.Context, id string, until time.Time, second st
 func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 	t.Helper()
 	return New(Options{
-		Lang: l, Source: c, Acts: c, Demo: true, Log: slog.New(slog.DiscardHandler),
+		Lang: l, Source: c, Acts: c, History: c, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)

@@ -66,6 +66,7 @@ type Options struct {
 	Lang    i18n.Lang // of a request that does not ask for one with ?lang=
 	Source  Source
 	Acts    Acts
+	History Historian
 	Demo    bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics http.Handler // GET /metrics
 
@@ -124,6 +125,7 @@ func (w *web) routes() []route {
 		{"GET /api/v1/alarms/{id}", w.getAlarm},
 		{"GET /api/v1/events", w.getEvents},
 		{"GET /api/v1/queues", w.getQueues},
+		{"GET /api/v1/history", w.getHistory},
 		{"GET /api/v1/rules/{id}", w.getRule},
 		{"GET /api/v1/stream", w.stream},
 

@@ -24,6 +24,9 @@ type History struct {
 	log   *slog.Logger
 	full  chan struct{} // capacity 1: memory wants to be written before its time
 
+	writing sync.Mutex
+	packer  *packer // guarded by writing
+
 	mu      sync.Mutex
 	tracks  map[string]*track
 	order   []*track
@@ -57,7 +60,7 @@ const (
 )
 
 func newHistory(s *Store) *History {
-	return &History{store: s, log: s.log, full: make(chan struct{}, 1), tracks: map[string]*track{}}
+	return &History{store: s, log: s.log, full: make(chan struct{}, 1), packer: newPacker(), tracks: map[string]*track{}}
 }
 
 // History is the history in series.db.
@@ -134,7 +137,6 @@ func fromTicks(n int64) time.Time { return time.UnixMilli(n * (1000 / ticksPerSe
 
 // Run writes history until ctx ends, and then what is left.
 func (h *History) Run(ctx context.Context) {
-	p := newPacker()
 	failing := false
 	for ctx.Err() == nil {
 		now := time.Now()
@@ -151,7 +153,7 @@ func (h *History) Run(ctx context.Context) {
 		}
 		begun.Stop()
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second) // also at the end
-		err := h.keep(last, p, time.Now())
+		err := h.Keep(last, time.Now())
 		cancel()
 		if err != nil && !failing {
 			h.log.Error("history not written", "err", err)
@@ -168,12 +170,14 @@ func (h *History) Run(ctx context.Context) {
 	}
 }
 
-// keep writes what is in memory, rolls up the hours that are over and drops what is too old.
-func (h *History) keep(ctx context.Context, p *packer, now time.Time) error {
-	if err := h.flush(ctx, p, now); err != nil {
+// Keep writes what is in memory, makes the minutes of the hours that are over, and drops what is too old. Run calls it.
+func (h *History) Keep(ctx context.Context, now time.Time) error {
+	h.writing.Lock()
+	defer h.writing.Unlock()
+	if err := h.flush(ctx, h.packer, now); err != nil {
 		return err
 	}
-	if err := h.rollUp(ctx, p, now); err != nil {
+	if err := h.rollUp(ctx, h.packer, now); err != nil {
 		return err
 	}
 	return h.expire(ctx, now)

@@ -20,13 +20,12 @@ type recorder struct {
 	t   *testing.T
 	s   *Store
 	h   *History
-	p   *packer
 	now time.Time // of the last keep
 }
 
 func newRecorder(t *testing.T, dir string) *recorder {
 	s := openAt(t, dir)
-	return &recorder{t: t, s: s, h: s.History(), p: newPacker()}
+	return &recorder{t: t, s: s, h: s.History()}
 }
 
 func (r *recorder) says(at time.Time, signal string, value float64) {
@@ -40,7 +39,7 @@ func (r *recorder) bad(at time.Time, signal string, reason drivers.Reason) {
 func (r *recorder) keep(now time.Time) {
 	r.t.Helper()
 	r.now = now
-	if err := r.h.keep(context.Background(), r.p, now); err != nil {
+	if err := r.h.Keep(context.Background(), now); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -198,7 +197,7 @@ func TestMemoryOfHistoryIsBounded(t *testing.T) {
 	}
 	r.s.reserve = math.MaxInt64 // a full disk
 	for range 5 {
-		if err := r.h.keep(t.Context(), r.p, noon.Add(24*time.Hour)); err == nil {
+		if err := r.h.Keep(t.Context(), noon.Add(24*time.Hour)); err == nil {
 			t.Fatal("written to a full disk")
 		}
 	}
@@ -295,7 +294,7 @@ func BenchmarkHistory(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	h, p, random := s.History(), newPacker(), rand.New(rand.NewPCG(1, 2))
+	h, random := s.History(), rand.New(rand.NewPCG(1, 2))
 	const signals, hours = 1000, 2
 	now := noon
 	values := make([]float64, signals)
@@ -318,13 +317,13 @@ func BenchmarkHistory(b *testing.B) {
 		}
 		h.Readings(now, batch)
 		if second%300 == 299 {
-			if err := h.keep(b.Context(), p, now); err != nil {
+			if err := h.Keep(b.Context(), now); err != nil {
 				b.Fatal(err)
 			}
 		}
 	}
 	took := time.Since(began)
-	if err := h.keep(b.Context(), p, noon.Add(hours*time.Hour+time.Second)); err != nil {
+	if err := h.Keep(b.Context(), noon.Add(hours*time.Hour+time.Second)); err != nil {
 		b.Fatal(err)
 	}
 	var raw, minutes int64
@@ -356,7 +355,7 @@ func BenchmarkChart(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	h, p, random := s.History(), newPacker(), rand.New(rand.NewPCG(1, 2))
+	h, random := s.History(), rand.New(rand.NewPCG(1, 2))
 	start := time.Now().Add(-24 * time.Hour).Truncate(time.Hour)
 	const signals = 100 // at 1 Hz; a thousand would take long to write, and are as many look-ups for one
 	for second := range 24 * 3600 {
@@ -367,7 +366,7 @@ func BenchmarkChart(b *testing.B) {
 		}
 		h.Readings(now, batch)
 		if second%300 == 299 {
-			if err := h.keep(b.Context(), p, now); err != nil {
+			if err := h.Keep(b.Context(), now); err != nil {
 				b.Fatal(err)
 			}
 		}
