@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 const outputHome = `
@@ -105,4 +106,17 @@ func TestAnOutputRestsWhileTheGatewayIsStopped(t *testing.T) {
 	s = newScript()
 	startConfig(t, s, dir, fmt.Sprintf(outputHome, dir))
 	eventually(t, "the fan again", func() bool { return s.outputs() == "gas.fan=1" })
+}
+
+// TestAClockIn1970KeepsNoOutputOnForYears (RU16, RU19): what is left of its longest time is no more than all of it.
+func TestAClockIn1970KeepsNoOutputOnForYears(t *testing.T) {
+	h := idle(t, newScript(), clockHome)
+	boot := time.Unix(20, 0)
+	saved := fmt.Sprintf(`{"gas.valve": {"value": 1, "alarm": "1", "back": %q, "done": true, "max_on": 600000000000}}`, time.Now().Format(time.RFC3339))
+	if err := h.store.Set(t.Context(), outputsKey, saved); err != nil {
+		t.Fatal(err)
+	}
+	if got := newOutputs(h, boot).next().Sub(boot); got != 10*time.Minute {
+		t.Errorf("it goes back in %s", got)
+	}
 }

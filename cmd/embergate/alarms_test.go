@@ -147,6 +147,9 @@ func TestPeopleActOnAlarmsFromTheShell(t *testing.T) {
 		t.Error(got)
 	}
 	d.verb(exitDone, "alarms", "silence", "1", "--by", "zhang", "--url", d.url) // the number that the id begins with
+	if got := d.verb(exitDone, "journal", "export", "-c", d.file, "--format", "jsonl"); !strings.Contains(got, `"type":"alarm.silenced"`) || !strings.Contains(got, `"by":"zhang","via":"cli"`) {
+		t.Error(got)
+	}
 	if got := d.verb(exitDone, "alarms", "ack", "1", "--by", "zhang", "--note", "on my way", "--url", d.url); !strings.Contains(got, "zhang is on it") {
 		t.Error(got)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"embergate/drivers/i18n"
+	"embergate/gateway/console"
 
 	"github.com/spf13/cobra"
 )
@@ -77,6 +78,7 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) err
 	if err != nil {
 		return err
 	}
+	r.Header.Set("User-Agent", console.CLI+"/"+version)
 	if body != nil {
 		r.Body = io.NopCloser(bytes.NewReader(data))
 		r.ContentLength = int64(len(data))

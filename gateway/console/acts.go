@@ -76,11 +76,17 @@ func (w *web) do(a act) http.HandlerFunc {
 // who acts, and from where: a browser says where a request comes from, a program does not.
 func (q request) who(r *http.Request) alarm.Act {
 	via := "api"
-	if r.Header.Get("Origin") != "" {
+	switch {
+	case r.Header.Get("Origin") != "":
 		via = "console"
+	case strings.HasPrefix(r.UserAgent(), CLI+"/"):
+		via = "cli"
 	}
 	return alarm.Act{By: q.By, Via: via, Note: q.Note}
 }
+
+// CLI is how the verbs of this program name themselves to the API.
+const CLI = "embergate-cli"
 
 // refuse answers why an act was not done.
 func (w *web) refuse(rw http.ResponseWriter, r *http.Request, err error) {
