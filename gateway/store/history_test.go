@@ -296,7 +296,7 @@ func BenchmarkHistory(b *testing.B) {
 	defer s.Close()
 	h, random := s.History(), rand.New(rand.NewPCG(1, 2))
 	const signals, hours = 1000, 2
-	now := noon
+	var now time.Time
 	values := make([]float64, signals)
 	began := time.Now()
 	batch := make([]drivers.Reading, signals)
