@@ -4,8 +4,10 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"embergate/gateway/alarm"
 	"embergate/gateway/store"
 )
 
@@ -17,7 +19,7 @@ func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 	if err := s.loadCursor(ctx); err != nil {
 		return nil, err
 	}
-	events, err := s.j.Events(ctx, s.cursor, eventsLoad)
+	events, err := s.after(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -29,10 +31,11 @@ func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 	for _, e := range events {
 		lines = appendEvent(lines, s.u.o.Site, s.u.o.Region, e)
 	}
-	last := events[len(events)-1].Seq
-	s.cursor = last
-	p := &parcel{key: -last, settle: func(ctx context.Context) error {
-		return s.j.Set(ctx, s.cursorKey(), strconv.FormatInt(last, 10))
+	last := events[len(events)-1]
+	s.cursor = cursor{last.Seq, last.ID}
+	settled := s.cursor.String()
+	p := &parcel{key: -last.Seq, settle: func(ctx context.Context) error {
+		return s.j.Set(ctx, s.cursorKey(), settled)
 	}}
 	if len(lines) > 0 {
 		p.pieces = [][]byte{s.c.compress(lines)}
@@ -42,7 +45,40 @@ func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 
 func (s *sender) cursorKey() string { return "uplink/" + s.u.o.ID + "/events" }
 
-// loadCursor reads how far events were sent. A cursor beyond the journal's end is of a journal that was lost.
+// cursor is an event of the journal. Its id tells whether a journal that was set aside for damage, and has grown again, is
+// still the one that was read.
+type cursor struct {
+	seq int64
+	id  string // "" as an earlier version left it
+}
+
+func (c cursor) String() string { return strconv.FormatInt(c.seq, 10) + " " + c.id }
+
+func parseCursor(text string) (c cursor) {
+	seq, id, _ := strings.Cut(text, " ")
+	c.seq, _ = strconv.ParseInt(seq, 10, 64) // "" at the first start
+	c.id = id
+	return c
+}
+
+// after are the events after the cursor, or from the first where the journal is another.
+func (s *sender) after(ctx context.Context) ([]alarm.Event, error) {
+	if s.cursor.seq <= 0 {
+		return s.j.Events(ctx, 0, eventsLoad)
+	}
+	events, err := s.j.Events(ctx, s.cursor.seq-1, eventsLoad+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) > 0 && events[0].Seq == s.cursor.seq && (s.cursor.id == "" || events[0].ID == s.cursor.id) {
+		return events[1:], nil
+	}
+	s.u.o.Log.Warn("the journal begins anew, its events are sent from the first", "cursor", s.cursor.seq)
+	s.cursor = cursor{}
+	return s.j.Events(ctx, 0, eventsLoad)
+}
+
+// loadCursor reads how far events were sent.
 func (s *sender) loadCursor(ctx context.Context) error {
 	if s.known {
 		return nil
@@ -51,18 +87,7 @@ func (s *sender) loadCursor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cursor, _ := strconv.ParseInt(v, 10, 64) // "" at the first start
-	if cursor > 0 {
-		at, err := s.j.Events(ctx, cursor-1, 1)
-		if err != nil {
-			return err
-		}
-		if len(at) == 0 {
-			s.u.o.Log.Warn("the journal begins anew, its events are sent from the first", "cursor", cursor)
-			cursor = 0
-		}
-	}
-	s.cursor, s.known = cursor, true
+	s.cursor, s.known = parseCursor(v), true
 	return nil
 }
 

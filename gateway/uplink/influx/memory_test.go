@@ -156,5 +156,21 @@ func TestEventsGoOnFromTheirCursor(t *testing.T) {
 		if len(p.posts) != 5 {
 			t.Errorf("a new journal was not sent: %d posts", len(p.posts))
 		}
+
+		// Set aside while it runs, and longer than before by the time the uplink looks.
+		u := newUplink(t, standard, p, t.Output())
+		stop := start(t, u, &queue{}, j)
+		defer stop()
+		time.Sleep(time.Second)
+		j.mu.Lock()
+		j.events = nil
+		j.mu.Unlock()
+		j.add("alarm.raised", "C")
+		j.add("alarm.raised", "D")
+		u.Wake()
+		time.Sleep(time.Second)
+		if n := len(p.posts); n != 6 || len(p.bodies[5]) != 2 {
+			t.Errorf("the journal that replaced another was not sent whole: %d posts", n)
+		}
 	})
 }

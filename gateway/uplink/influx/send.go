@@ -64,10 +64,10 @@ type sender struct {
 	quiet                 time.Time // nothing is sent before: the server said so
 	newEvents, newBatch   bool      // there may be something that was not seen yet
 
-	cursor   int64 // the last event that was sent
-	known    bool  // the cursor was read
-	lastLive int64 // the newest batch that was sent before its turn
-	accepted int   // posts that were taken
+	cursor   cursor // the last event that was sent
+	known    bool   // the cursor was read
+	lastLive int64  // the newest batch that was sent before its turn
+	accepted int    // posts that were taken
 	doubts   map[int64]int
 	aside    []int64 // batches of the backlog that others go before
 	told     string  // the refusal that was logged last
