@@ -75,7 +75,7 @@ func (p *proxy) pass(from, to net.Conn) {
 		}
 		switch {
 		case bad == resets && n > left:
-			to.Write(buf[:left])
+			to.Write(buf[:max(left, 0)]) // other poisons count down too
 			from.(*net.TCPConn).SetLinger(0)
 			to.(*net.TCPConn).SetLinger(0)
 			return
