@@ -169,6 +169,9 @@ func TestEventsGoOnFromTheirCursor(t *testing.T) {
 		j.add("alarm.raised", "D")
 		u.Wake()
 		time.Sleep(time.Second)
+		synctest.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if n := len(p.posts); n != 6 || len(p.bodies[5]) != 2 {
 			t.Errorf("the journal that replaced another was not sent whole: %d posts", n)
 		}
