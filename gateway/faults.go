@@ -75,13 +75,13 @@ func ownRule(id string, name i18n.Text) *rules.Rule {
 // fault raises a fault of the gateway itself about a subject, or clears it.
 func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, detail error) {
 	key := rule.ID + "@" + subject
-	if !on && !h.faults[key] {
-		return
-	}
 	if on == h.faults[key] {
 		return
 	}
 	h.faults[key] = on
+	if rule == ruleFailed {
+		h.failing += int(2*number(on) - 1)
+	}
 	c := alarm.Condition{Key: key, Rule: rule, When: rules.False, Name: rule.Name.In(string(h.g.cfg.Site.Language)), Device: subject, DeviceName: subject}
 	if on {
 		c.When = rules.True

@@ -32,8 +32,8 @@ type hub struct {
 	live       *live // latest readings and which devices answer
 	state      *rules.State
 	board      *alarm.Board
-	static     map[*rules.Instance]alarm.Condition // what never changes of each condition
-	rules      map[string]*rules.Rule              // by the key of an instance
+	static     []alarm.Condition      // by the index of an instance: what never changes of its condition
+	rules      map[string]*rules.Rule // by the key of an instance
 	bySignal   map[string][]*rules.Instance
 	outputs    *outputs
 	exercise   *exercise      // zones under test, and a drill
@@ -43,9 +43,11 @@ type hub struct {
 	unsaved    []alarm.Event  // of earlier turns that the disk would not take
 	diskFailed bool
 	diskTried  time.Time
+	kept       time.Time       // when the house was last kept
 	remembered time.Time       // when the devices' silence was last kept
 	seq        int64           // of the latest event in the journal
 	faults     map[string]bool // of the gateway itself, by key: open or not
+	failing    int             // rules that cannot be evaluated
 	queues     map[string]*store.Queue
 	report     *reporter // the gateway's own series
 	gate       *gate     // readings and points on their way to those who keep their times
@@ -71,7 +73,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		live:   newLive(g.links, now),
 		state:  g.rules.NewState(),
 		board:  alarm.Restore(now, records),
-		static: map[*rules.Instance]alarm.Condition{},
+		static: make([]alarm.Condition, len(g.rules.Instances())),
 		rules:  map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
 		faults: map[string]bool{},
 		queues: map[string]*store.Queue{},
@@ -85,7 +87,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	inForce := map[string]*rules.Rule{}
 	for _, in := range g.rules.Instances() {
-		h.static[in] = g.condition(in)
+		h.static[in.Index()] = g.condition(in)
 		h.rules[in.Key] = in.Rule
 		h.bySignal[in.Signal] = append(h.bySignal[in.Signal], in)
 		inForce[in.Key] = in.Rule
@@ -94,6 +96,9 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		if rule := h.ownRuleOf(r.Key); rule != nil {
 			inForce[r.Key] = rule
 			h.faults[r.Key] = r.Alarm != nil && r.Alarm.Active()
+			if rule == ruleFailed && h.faults[r.Key] {
+				h.failing++
+			}
 		}
 	}
 	h.recall(ctx)
@@ -233,14 +238,16 @@ func (h *hub) forward(now time.Time, batch []drivers.Reading) {
 // judge evaluates instances and steps their alarms.
 func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 	for _, in := range instances {
-		c, result := h.static[in], h.state.Eval(in, now)
+		c, result := h.static[in.Index()], h.state.Eval(in, now)
 		c.When, c.Until, c.Reading, c.Retained = result.When, result.Until, result.Reading, result.Retained
 		h.exercise.mark(in, &c)
 		if c.When == rules.True {
 			c.Message = h.g.message(in, result.Reading, c)
 		}
 		h.events = append(h.events, h.board.Step(now, c)...)
-		h.fault(now, ruleFailed, in.Key, result.Err != nil, result.Err)
+		if result.Err != nil || h.failing > 0 {
+			h.fault(now, ruleFailed, in.Key, result.Err != nil, result.Err)
+		}
 	}
 	h.g.metrics.evaluations.Add(float64(len(instances)))
 }
@@ -248,21 +255,29 @@ func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 // tick does what time alone brings.
 func (h *hub) tick(now time.Time) {
 	h.sample = now
-	h.watchClock(now, synced())
-	h.gate.release(h.gate.clock.m)
-	h.observe(now, h.live.expire(now))
 	h.judge(now, h.state.Due(now))
 	h.events = append(h.events, h.board.Tick(now)...)
 	h.outputs.tick(now)
 	h.exercise.tick(now)
+	if now.Sub(h.kept) >= turn*9/10 { // a delay that ends brings turns of its own, many a second on a large site
+		h.kept = now
+		h.housekeep(now)
+	}
+	h.commit(now)
+	h.show(now, false)
+}
+
+// housekeep does once a second what looks at everything.
+func (h *hub) housekeep(now time.Time) {
+	h.watchClock(now, synced())
+	h.gate.release(h.gate.clock.m)
+	h.observe(now, h.live.expire(now))
 	if now.Sub(h.remembered) >= rememberEach {
 		h.remember(context.Background())
 	}
 	h.supervision(now)
 	h.report.tick(now, h)
 	h.g.metrics.scan(now, h)
-	h.commit(now)
-	h.show(now, false)
 }
 
 // record writes an event of the gateway itself into the journal.

@@ -77,6 +77,9 @@ type Instance struct {
 	every       int64 // ns after which time alone may change its outcome; 0 is never
 }
 
+// Index is the place of the instance in Set.Instances.
+func (in *Instance) Index() int { return in.index }
+
 // bound is a condition with its operands bound to the signals of one instance. The zero value is no condition.
 type bound struct {
 	condition *condition

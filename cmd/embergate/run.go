@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"embergate/drivers/conf"
@@ -38,6 +39,7 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
+	frugal()
 	for g != nil {
 		ctx, stop := context.WithCancelCause(cmd.Context())
 		ended := make(chan error, 1)
@@ -57,6 +59,15 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		g = next
 	}
 	return nil
+}
+
+// frugal makes the process small: what a daemon holds it holds for months, so that collecting earlier costs little and
+// saves a third of the memory; and what reading the configuration took goes back to the system. GOGC overrides it.
+func frugal() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+	debug.FreeOSMemory()
 }
 
 // reloaded waits for a hang-up with a good configuration and answers its gateway; nil where the running one ended.

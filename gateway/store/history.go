@@ -38,7 +38,8 @@ type History struct {
 // track is one signal's changes since they were last written.
 type track struct {
 	name   string
-	number int64 // in history_signals; 0 is not yet known
+	number int64  // in history_signals; 0 is not yet known
+	next   *track // that came after it, last time
 	chunk
 }
 
@@ -70,12 +71,22 @@ func (s *Store) History() *History { return s.history }
 func (h *History) Readings(now time.Time, batch []drivers.Reading) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var t *track
 	for i := range batch {
+		if t != nil && t.next != nil && t.next.name == batch[i].Signal { // as it came last time
+			t = t.next
+		} else {
+			found := h.trackLocked(batch[i].Signal)
+			if t != nil {
+				t.next = found
+			}
+			t = found
+		}
 		at := batch[i].Time
 		if now.Sub(at).Abs() > nearby { // as of a retained message: what was in between nobody heard
 			at = now
 		}
-		h.addLocked(ticks(at), &batch[i])
+		h.addLocked(t, ticks(at), &batch[i])
 	}
 	if h.entries >= fullAt {
 		select {
@@ -85,7 +96,17 @@ func (h *History) Readings(now time.Time, batch []drivers.Reading) {
 	}
 }
 
-func (h *History) addLocked(at int64, r *drivers.Reading) {
+func (h *History) trackLocked(name string) *track {
+	t := h.tracks[name]
+	if t == nil {
+		t = &track{name: name}
+		h.tracks[name] = t
+		h.order = append(h.order, t)
+	}
+	return t
+}
+
+func (h *History) addLocked(t *track, at int64, r *drivers.Reading) {
 	e := entry{code: codeOf(r), value: r.Value}
 	if e.code < codeBad && (math.IsNaN(e.value) || math.IsInf(e.value, 0)) {
 		e.code = codeOf(&drivers.Reading{Reason: drivers.Decode})
@@ -93,13 +114,9 @@ func (h *History) addLocked(at int64, r *drivers.Reading) {
 	if e.code >= codeBad {
 		e.value = 0
 	}
-	t := h.tracks[r.Signal]
-	if t == nil {
-		t = &track{name: r.Signal, chunk: chunk{from: at}}
-		h.tracks[r.Signal] = t
-		h.order = append(h.order, t)
-	}
-	if n := len(t.entries); n > 0 {
+	if n := len(t.entries); n == 0 {
+		t.from = at
+	} else {
 		last := t.entries[n-1]
 		if last.code == e.code && last.value == e.value {
 			return

@@ -17,20 +17,22 @@ var classes = []drivers.Class{drivers.Fire, drivers.Gas, drivers.Electrical, dri
 type series struct {
 	signals []drivers.Signal // the device's, as they were; another list makes another series
 	zone    string
-	fields  map[string]field
-	found   []field  // of the batch at hand, reused
-	heads   [][]byte // by class: fire,device=…,region=…,site=…,zone=…
+	fields  map[string]int // index in list, by signal
+	list    []field        // in the device's order
+	found   []field        // of the batch at hand, reused
+	heads   [][]byte       // by class: fire,device=…,region=…,site=…,zone=…
 }
 
 // field is one signal within its line.
 type field struct {
+	key   string // device.signal
 	class int    // index of classes
 	name  []byte // name=
 	form  drivers.Form
 }
 
 func newSeries(site, region string, d drivers.Device) *series {
-	s := &series{signals: d.Signals, zone: d.Zone, fields: make(map[string]field, len(d.Signals)), heads: make([][]byte, len(classes))}
+	s := &series{signals: d.Signals, zone: d.Zone, fields: make(map[string]int, len(d.Signals)), heads: make([][]byte, len(classes))}
 	for i, class := range classes {
 		head := appendName(nil, string(class))
 		head = appendTag(head, "device", d.ID)
@@ -44,7 +46,8 @@ func newSeries(site, region string, d drivers.Device) *series {
 		if class < 0 {
 			continue // a kind that does not exist: the configuration was refused
 		}
-		s.fields[d.Key(signal)] = field{class, append(appendName(nil, signal.ID), '='), kind.Form}
+		s.fields[d.Key(signal)] = len(s.list)
+		s.list = append(s.list, field{d.Key(signal), class, append(appendName(nil, signal.ID), '='), kind.Form})
 	}
 	return s
 }
@@ -60,9 +63,19 @@ func (s *series) of(d drivers.Device) bool {
 func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
 	var present [8]bool // by class
 	s.found = s.found[:0]
+	next := 0 // batches come in the device's order: to compare is cheaper than to look up
 	for i := range batch {
-		f, ok := s.fields[batch[i].Signal]
-		if !ok || !usable(&batch[i], f.form) {
+		if next >= len(s.list) || s.list[next].key != batch[i].Signal {
+			at, ok := s.fields[batch[i].Signal]
+			if !ok {
+				s.found = append(s.found, field{class: -1})
+				continue
+			}
+			next = at
+		}
+		f := s.list[next]
+		next++
+		if !usable(&batch[i], f.form) {
 			f.class = -1
 		} else {
 			present[f.class] = true
