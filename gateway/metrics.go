@@ -29,6 +29,7 @@ type metrics struct {
 	delivery    *prometheus.HistogramVec
 	notes       *prometheus.CounterVec
 	queued      *prometheus.GaugeVec
+	queueBytes  *prometheus.GaugeVec
 	queueAge    *prometheus.GaugeVec
 	dropped     *prometheus.CounterVec
 	written     *prometheus.CounterVec
@@ -73,6 +74,7 @@ func newMetrics(version string) *metrics {
 		delivery:    histogram("delivery_latency_seconds", "From the sample to the accepted delivery.", wait, "channel"),
 		notes:       counter("notifications_total", "Attempts to deliver a notification.", "channel", "outcome"),
 		queued:      gauge("queue_records", "Records that wait.", "queue"),
+		queueBytes:  gauge("queue_bytes", "Bytes on disk of what waits.", "queue"),
 		queueAge:    gauge("queue_oldest_seconds", "Age of the oldest record that waits.", "queue"),
 		dropped:     counter("queue_dropped_total", "Records given up because the queue was full.", "queue"),
 		written:     counter("store_written_bytes_total", "Bytes written to the database.", "file"),
@@ -123,6 +125,7 @@ func (m *metrics) scan(now time.Time, h *hub) {
 	for id, q := range h.queues {
 		st := q.Stats()
 		m.queued.WithLabelValues(id).Set(float64(st.Records))
+		m.queueBytes.WithLabelValues(id).Set(float64(st.Bytes))
 		age := 0.0
 		if !st.Oldest.IsZero() {
 			age = now.Sub(st.Oldest).Seconds()

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,20 @@ func TestAPlatformThatIsBehindIsAFault(t *testing.T) {
 	st.Close()
 	h := startConfig(t, newScript(), dir, fmt.Sprintf(scriptedHome, dir, "", "0s")+"uplinks: [{id: platform, influxdb: {url: \"http://127.0.0.1:1\", bucket: b}}]\n")
 	h.alarms("gateway-uplink unacknowledged")
+	r, err := http.Get(h.url + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, metric := range []string{"records", "bytes", "oldest_seconds"} {
+		if text := "embergate_queue_" + metric + `{queue="platform"} `; !strings.Contains(string(body), text) || strings.Contains(string(body), text+"0\n") {
+			t.Errorf("the metrics lack %s", text)
+		}
+	}
 }
 
 // SF03: how much a queue holds is configured; without the key it is bounded all the same.
