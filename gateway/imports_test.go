@@ -35,6 +35,9 @@ func TestImportsFollowTheLayout(t *testing.T) {
 		{"embergate/gateway/console", "embergate/gateway/store", "the console sees the gateway only through Source"},
 		{"embergate/gateway/console", "embergate/gateway/uplink", "the console sees the gateway only through Source"},
 		{"embergate/gateway/console", "embergate/gateway/notify", "the console sees the gateway only through Source"},
+		{"embergate/gateway/duty", "embergate/gateway/notify", "who is told does not hang on how"},
+		{"embergate/gateway/duty", "embergate/gateway/store", "the duty machine is pure, as the alarms are"},
+		{"embergate/gateway/duty", "net", "the duty machine is pure, as the alarms are"},
 	}
 	for _, p := range packages(t) {
 		for _, imported := range p.Imports {

@@ -98,42 +98,55 @@ func New(o Options) http.Handler {
 	return w.guard(mux)
 }
 
-// route is one method and path of the console.
+// Role is what somebody may do; each may do all that those before it may.
+type Role string
+
+// The roles, the least first. Public is nobody in particular.
+const (
+	Public     Role = ""
+	Viewer     Role = "viewer"
+	Duty       Role = "duty"
+	Maintainer Role = "maintainer"
+	Admin      Role = "admin"
+)
+
+// route is one method and path of the console, and the least role that may use it.
 type route struct {
 	pattern string
+	role    Role
 	serve   http.HandlerFunc
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.
 func (w *web) routes() []route {
 	return []route{
-		{"GET /{$}", w.home},
-		{"GET /assets/{name}", w.asset},
+		{"GET /{$}", Viewer, w.home},
+		{"GET /assets/{name}", Public, w.asset},
 
-		{"GET /healthz", w.healthz},
-		{"GET /readyz", w.readyz},
-		{"GET /metrics", w.Metrics.ServeHTTP},
+		{"GET /healthz", Public, w.healthz},
+		{"GET /readyz", Public, w.readyz},
+		{"GET /metrics", Viewer, w.Metrics.ServeHTTP},
 
-		{"GET /api/v1/openapi.json", w.openAPI},
-		{"GET /api/v1/site", w.getSite},
-		{"GET /api/v1/status", w.getStatus},
-		{"GET /api/v1/zones", w.getZones},
-		{"GET /api/v1/devices", w.getDevices},
-		{"GET /api/v1/devices/{id}/frames", w.getFrames},
-		{"GET /api/v1/signals", w.getSignals},
-		{"GET /api/v1/alarms", w.getAlarms},
-		{"GET /api/v1/alarms/{id}", w.getAlarm},
-		{"GET /api/v1/events", w.getEvents},
-		{"GET /api/v1/queues", w.getQueues},
-		{"GET /api/v1/history", w.getHistory},
-		{"GET /api/v1/rules/{id}", w.getRule},
-		{"GET /api/v1/stream", w.stream},
+		{"GET /api/v1/openapi.json", Public, w.openAPI},
+		{"GET /api/v1/site", Viewer, w.getSite},
+		{"GET /api/v1/status", Viewer, w.getStatus},
+		{"GET /api/v1/zones", Viewer, w.getZones},
+		{"GET /api/v1/devices", Viewer, w.getDevices},
+		{"GET /api/v1/devices/{id}/frames", Viewer, w.getFrames},
+		{"GET /api/v1/signals", Viewer, w.getSignals},
+		{"GET /api/v1/alarms", Viewer, w.getAlarms},
+		{"GET /api/v1/alarms/{id}", Viewer, w.getAlarm},
+		{"GET /api/v1/events", Viewer, w.getEvents},
+		{"GET /api/v1/queues", Viewer, w.getQueues},
+		{"GET /api/v1/history", Viewer, w.getHistory},
+		{"GET /api/v1/rules/{id}", Viewer, w.getRule},
+		{"GET /api/v1/stream", Viewer, w.stream},
 
-		{"POST /api/v1/alarms/{id}/ack", w.do(w.acknowledge)},
-		{"POST /api/v1/alarms/{id}/silence", w.do(w.silence)},
-		{"POST /api/v1/alarms/{id}/reset", w.do(w.reset)},
-		{"POST /api/v1/alarms/{id}/shelve", w.do(w.shelve)},
-		{"POST /api/v1/alarms/{id}/verdict", w.do(w.verdict)},
+		{"POST /api/v1/alarms/{id}/ack", Duty, w.do(w.acknowledge)},
+		{"POST /api/v1/alarms/{id}/silence", Duty, w.do(w.silence)},
+		{"POST /api/v1/alarms/{id}/reset", Duty, w.do(w.reset)},
+		{"POST /api/v1/alarms/{id}/shelve", Duty, w.do(w.shelve)},
+		{"POST /api/v1/alarms/{id}/verdict", Duty, w.do(w.verdict)},
 	}
 }
 

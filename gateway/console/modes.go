@@ -42,12 +42,12 @@ type DrillStep struct {
 // modeRoutes are those of tests and drills.
 func (w *web) modeRoutes() []route {
 	return []route{
-		{"GET /api/v1/drills", w.getDrills},
-		{"POST /api/v1/drills", change(w, w.startDrill)},
-		{"POST /api/v1/drills/stop", change(w, w.stopDrill)},
-		{"GET /api/v1/tests", w.getTests},
-		{"POST /api/v1/zones/{id}/test", change(w, w.testZone)},
-		{"POST /api/v1/zones/{id}/test/end", change(w, w.endTest)},
+		{"GET /api/v1/drills", Viewer, w.getDrills},
+		{"POST /api/v1/drills", Duty, change(w, w.startDrill)},
+		{"POST /api/v1/drills/stop", Duty, change(w, w.stopDrill)},
+		{"GET /api/v1/tests", Viewer, w.getTests},
+		{"POST /api/v1/zones/{id}/test", Duty, change(w, w.testZone)},
+		{"POST /api/v1/zones/{id}/test/end", Duty, change(w, w.endTest)},
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
+	"embergate/gateway/duty"
 	"embergate/gateway/store"
 )
 
@@ -256,12 +258,13 @@ func (l *line) count(ctx context.Context, outbox Outbox) {
 func (l *line) send(ctx context.Context, outbox Outbox, m store.Message) {
 	said := Said(m)
 	said.Late = time.Since(said.Time) > LateAfter
-	err := l.sender.Send(ctx, said)
+	said.To = l.people(m)
+	receipt, err := l.sender.Send(ctx, said)
 	if err != nil && ctx.Err() != nil {
 		return // the gateway stops; what is stored is tried again at the next start
 	}
 	now := time.Now()
-	o := &outcome{settle: store.Accepted, at: now}
+	o := &outcome{settle: store.Accepted, detail: receipt, at: now}
 	var never *Refused
 	var later *Later
 	switch {
@@ -287,6 +290,19 @@ func (l *line) send(ctx context.Context, outbox Outbox, m store.Message) {
 	if l.o.Delivered != nil {
 		l.o.Delivered(m, string(o.settle))
 	}
+}
+
+// people are those whom a message is for, as the roster has them now.
+func (l *line) people(m store.Message) (to []duty.Person) {
+	if l.o.Person == nil || m.To == "" {
+		return nil
+	}
+	for _, id := range strings.Split(m.To, ",") {
+		if p, ok := l.o.Person(id); ok {
+			to = append(to, p)
+		}
+	}
+	return to
 }
 
 // backoff is 1, 2, 4 … 60 s after so many attempts before this one, up to a fifth less.

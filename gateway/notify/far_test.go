@@ -23,15 +23,15 @@ type far struct {
 	fate func(n int, m Message) error
 }
 
-func (f *far) Send(_ context.Context, m Message) error {
+func (f *far) Send(_ context.Context, m Message) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.got = append(f.got, m)
 	f.at = append(f.at, time.Now())
 	if f.fate == nil {
-		return nil
+		return "", nil
 	}
-	return f.fate(len(f.got), m)
+	return "", f.fate(len(f.got), m)
 }
 
 func (f *far) ids() (ids []string) {

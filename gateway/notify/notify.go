@@ -31,6 +31,7 @@ import (
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
+	"embergate/gateway/duty"
 	"embergate/gateway/store"
 	"embergate/rules"
 )
@@ -38,10 +39,17 @@ import (
 // LateAfter is how long after its event a message is marked late.
 const LateAfter = 60 * time.Second
 
-// Channel reaches people one way. Send returns nil when the far side accepted, and *Refused when it never will. Any other
-// error is tried again; *Later says when. No error holds a secret.
+// Channel reaches people one way. Send returns no error when the far side accepted, with the far side's id of the message
+// where it gives one, for the ledger; and *Refused when it never will. Any other error is tried again; *Later says when.
+// Neither receipt nor error holds a secret.
 type Channel interface {
-	Send(ctx context.Context, m Message) error
+	Send(ctx context.Context, m Message) (receipt string, err error)
+}
+
+// Address is whom a channel tells of an event.
+type Address struct {
+	Channel string
+	People  []string // ids; empty: whoever reads the channel
 }
 
 // Message is what a channel says, in the shape of the contract, section 6.
@@ -54,6 +62,9 @@ type Message struct {
 	Alarm *alarm.Alarm `json:"alarm,omitempty"`
 	Text  string       `json:"text"` // one line for people
 	Drill bool         `json:"-"`
+
+	To   []duty.Person `json:"-"` // whom it is for; empty: whoever reads the channel
+	Link string        `json:"-"` // the page where a phone acknowledges; "" for none
 }
 
 // Site is who speaks.
@@ -90,6 +101,8 @@ type Options struct {
 	Lang     i18n.Lang
 	Location *time.Location // of the times in texts; nil leaves them as they are
 	Log      *slog.Logger
+	// Person is somebody of the roster by id; nil where there is none.
+	Person func(id string) (duty.Person, bool)
 	// Observe is told every attempt: accepted, retry or never, and the time since the event. It may be nil.
 	Observe func(channel, outcome string, latency time.Duration)
 	// Delivered is told the same with the message. It may be nil.
@@ -233,7 +246,8 @@ func (c *Channels) Test(ctx context.Context, id string, now time.Time) error {
 	e := alarm.Event{ID: fmt.Sprintf("test/%d", now.UnixNano()), Time: now, Type: "test"}
 	for _, m := range c.Compose(e, now) {
 		if m.Channel == id {
-			return c.list[i].sender.Send(ctx, Said(m))
+			_, err := c.list[i].sender.Send(ctx, Said(m))
+			return err
 		}
 	}
 	return nil

@@ -97,11 +97,11 @@ func stayThere(next *http.Request, via []*http.Request) error {
 }
 
 // Send posts the message, with the time of sending in its signature.
-func (w *webhook) Send(ctx context.Context, m Message) error {
+func (w *webhook) Send(ctx context.Context, m Message) (receipt string, err error) {
 	body := m.encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
 	if err != nil {
-		return &Refused{Detail: "webhook: the url cannot be used"}
+		return "", &Refused{Detail: "webhook: the url cannot be used"}
 	}
 	timestamp := strconv.FormatInt(time.Now().Unix(), 10)
 	r.Header.Set("Content-Type", "application/json")
@@ -113,11 +113,11 @@ func (w *webhook) Send(ctx context.Context, m Message) error {
 	}
 	answer, err := w.client.Do(r)
 	if err != nil {
-		return fmt.Errorf("webhook %s: %s", w.host, w.failure(err))
+		return "", fmt.Errorf("webhook %s: %s", w.host, w.failure(err))
 	}
 	defer answer.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
-	return w.judge(answer, said)
+	return "", w.judge(answer, said)
 }
 
 // sign is the signature of a body that is sent at a time.

@@ -112,7 +112,7 @@ func TestWebhookIsAsTheContractSays(t *testing.T) {
 	if len(messages) != 1 || messages[0].Channel != "hook" || messages[0].Event != "A1/1" || messages[0].Alarm != "A1" || !messages[0].Urgent {
 		t.Fatalf("composed %+v", messages)
 	}
-	if err := c.list[0].sender.Send(context.Background(), Said(messages[0])); err != nil {
+	if _, err := c.list[0].sender.Send(context.Background(), Said(messages[0])); err != nil {
 		t.Fatal(err)
 	}
 	c.list[0].sender.(*webhook).close()
@@ -202,7 +202,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, s := serve(t, status(429, c.header...))
-			err := hook(t, s.URL, time.Second).Send(context.Background(), Message{})
+			_, err := hook(t, s.URL, time.Second).Send(context.Background(), Message{})
 			var later *Later
 			if errors.As(err, &later); (later != nil) != (c.want > 0) || later != nil && later.After != c.want {
 				t.Errorf("%v, want %s", err, c.want)
@@ -237,7 +237,7 @@ func TestBrokenFarSides(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, s := serve(t, answer)
-			err := hook(t, s.URL, 300*time.Millisecond).Send(context.Background(), Message{ID: "e"})
+			_, err := hook(t, s.URL, 300*time.Millisecond).Send(context.Background(), Message{ID: "e"})
 			var refused *Refused
 			if err == nil || errors.As(err, &refused) || len(err.Error()) > 600 {
 				t.Errorf("%v", err)
@@ -252,7 +252,7 @@ func TestBrokenFarSides(t *testing.T) {
 	t.Run("nobody listens", func(t *testing.T) {
 		_, s := serve(t, nil)
 		s.Close()
-		if err := hook(t, s.URL, time.Second).Send(context.Background(), Message{}); err == nil {
+		if _, err := hook(t, s.URL, time.Second).Send(context.Background(), Message{}); err == nil {
 			t.Error("accepted by nobody")
 		}
 	})
@@ -266,7 +266,7 @@ func TestRedirectOnTheSameHost(t *testing.T) {
 			w.WriteHeader(307)
 		}
 	})
-	if err := hook(t, s.URL, time.Second).Send(context.Background(), Message{ID: "e"}); err != nil {
+	if _, err := hook(t, s.URL, time.Second).Send(context.Background(), Message{ID: "e"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.requests(); len(got) != 2 || !bytes.Equal(got[0].body, got[1].body) || got[1].header.Get("X-Embergate-Signature") == "" {
@@ -280,7 +280,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 	const user, password, key = "robot77", "pa55w0rd", "k3y0fqu3ry"
 	var heard strings.Builder
 	hide := []string{secret, password, key, user, "cm9ib3Q3NzpwYTU1dzByZA=="}
-	note := func(err error) {
+	note := func(_ string, err error) {
 		if err != nil {
 			fmt.Fprintf(&heard, "%v\n%+v\n%#v\n", err, err, err)
 		}

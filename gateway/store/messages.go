@@ -21,6 +21,7 @@ type Message struct {
 	Channel   string
 	Event     string // the event's id
 	Type      string // the event's type
+	To        string // ids of the people it is for, with commas between them; "": whoever reads the channel
 	Alarm     string // the alarm's id; "" where the message is of no alarm
 	Class     rules.Class
 	Urgent    bool
@@ -48,9 +49,10 @@ type Delivery struct {
 	Message int64
 	Event   string // the event's id
 	Type    string
+	To      string // as Message.To
 	Alarm   string
 	Outcome Outcome
-	Detail  string
+	Detail  string        // why it failed; the far side's id of the message, where it was accepted
 	Latency time.Duration // since the message was created
 }
 
@@ -65,9 +67,9 @@ type QueueStats struct {
 
 func putMessage(db *sql.Tx, m Message) (int64, error) {
 	result, err := db.Exec(`INSERT INTO messages
-		(channel, event, type, alarm, class, urgent, created, not_before, decided, attempts, last_error, body)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		m.Channel, m.Event, m.Type, m.Alarm, string(m.Class), m.Urgent, nanos(m.Created), nanos(m.NotBefore), nanos(m.Created),
+		(channel, recipient, event, type, alarm, class, urgent, created, not_before, decided, attempts, last_error, body)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		m.Channel, m.To, m.Event, m.Type, m.Alarm, string(m.Class), m.Urgent, nanos(m.Created), nanos(m.NotBefore), nanos(m.Created),
 		m.Attempts, m.LastError, orEmpty(m.Body))
 	if err != nil {
 		return 0, fmt.Errorf("message of %s for %s: %w", m.Event, m.Channel, err)
@@ -89,7 +91,7 @@ func orEmpty(b []byte) []byte {
 func (s *Store) DueMessages(ctx context.Context, channel string, now time.Time, limit int) (due []Message, err error) {
 	err = s.state.read(ctx, func(db *sql.DB) (err error) {
 		due, err = collect(ctx, db, scanMessage, `
-SELECT id, channel, event, type, alarm, class, urgent, created, not_before, attempts, last_error, body
+SELECT id, channel, recipient, event, type, alarm, class, urgent, created, not_before, attempts, last_error, body
 FROM messages AS m
 WHERE channel = ?1 AND (not_before <= ?2 OR decided > ?4)
 	AND NOT ((type LIKE '%.cleared' OR type LIKE '%.reset' OR type LIKE '%.closed') AND alarm <> ''
@@ -105,7 +107,7 @@ ORDER BY class <> 'fire', id LIMIT ?3`, channel, nanos(now), orAll(limit), nanos
 
 func scanMessage(rows *sql.Rows) (m Message, err error) {
 	var created, notBefore int64
-	err = rows.Scan(&m.ID, &m.Channel, &m.Event, &m.Type, &m.Alarm, &m.Class, &m.Urgent, &created, &notBefore,
+	err = rows.Scan(&m.ID, &m.Channel, &m.To, &m.Event, &m.Type, &m.Alarm, &m.Class, &m.Urgent, &created, &notBefore,
 		&m.Attempts, &m.LastError, &m.Body)
 	m.Created, m.NotBefore = fromNanos(created), fromNanos(notBefore)
 	return m, err
@@ -148,8 +150,8 @@ func (s *Store) RetryMessage(ctx context.Context, id int64, notBefore time.Time,
 
 // enter writes one line of the ledger and drops the lines that are too many.
 func enter(tx *sql.Tx, id int64, outcome Outcome, detail string, at time.Time) error {
-	result, err := tx.Exec(`INSERT INTO deliveries (time, channel, message, event, type, alarm, outcome, detail, latency)
-		SELECT ?1, channel, id, event, type, alarm, ?2, ?3, ?1 - created FROM messages WHERE id = ?4`,
+	result, err := tx.Exec(`INSERT INTO deliveries (time, channel, recipient, message, event, type, alarm, outcome, detail, latency)
+		SELECT ?1, channel, recipient, id, event, type, alarm, ?2, ?3, ?1 - created FROM messages WHERE id = ?4`,
 		nanos(at), string(outcome), detail, id)
 	if err != nil {
 		return err
@@ -170,10 +172,10 @@ func (s *Store) Deliveries(ctx context.Context, limit int) (ledger []Delivery, e
 	err = s.state.read(ctx, func(db *sql.DB) (err error) {
 		ledger, err = collect(ctx, db, func(rows *sql.Rows) (d Delivery, err error) {
 			var at, latency int64
-			err = rows.Scan(&at, &d.Channel, &d.Message, &d.Event, &d.Type, &d.Alarm, &d.Outcome, &d.Detail, &latency)
+			err = rows.Scan(&at, &d.Channel, &d.To, &d.Message, &d.Event, &d.Type, &d.Alarm, &d.Outcome, &d.Detail, &latency)
 			d.Time, d.Latency = fromNanos(at), time.Duration(latency)
 			return d, err
-		}, `SELECT time, channel, message, event, type, alarm, outcome, detail, latency FROM deliveries ORDER BY id DESC LIMIT ?`, orAll(limit))
+		}, `SELECT time, channel, recipient, message, event, type, alarm, outcome, detail, latency FROM deliveries ORDER BY id DESC LIMIT ?`, orAll(limit))
 		return err
 	})
 	if err != nil {

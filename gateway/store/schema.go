@@ -69,6 +69,9 @@ CREATE TABLE deliveries (
 ) STRICT;
 
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+`, `
+ALTER TABLE messages   ADD COLUMN recipient TEXT NOT NULL DEFAULT ''; -- ids of people, with commas between them
+ALTER TABLE deliveries ADD COLUMN recipient TEXT NOT NULL DEFAULT '';
 `},
 	tables: []rescue{
 		{table: "records"}, {table: "messages"}, {table: "settings"}, {table: "alarms"},
