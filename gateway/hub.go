@@ -314,7 +314,7 @@ func (h *hub) save(now time.Time, fresh []alarm.Event) {
 	var messages []store.Message
 	for _, e := range fresh {
 		if !untold(e) {
-			messages = append(messages, h.g.channels.Compose(e, h.sample)...)
+			messages = append(messages, h.g.channels.Compose(e, h.sample, nil)...)
 		}
 	}
 	if h.diskFailed {

@@ -33,7 +33,7 @@ func TestWaitsGrowToAMinute(t *testing.T) {
 			Delivered: func(m store.Message, outcome string) { outcomes = append(outcomes, m.Event+" "+outcome) }}, f)
 		box := &outbox{}
 		stop := start(t, c, box)
-		box.put(c.Compose(event("e1", "alarm.raised", "A", "gas"), time.Now())...)
+		box.put(c.Compose(event("e1", "alarm.raised", "A", "gas"), time.Now(), nil)...)
 		c.Wake()
 		time.Sleep(11 * time.Second)
 		if s := c.Status()[0]; s.Working || s.LastError != "connection reset" || s.Pending != 1 || s.Since.IsZero() {
@@ -98,13 +98,13 @@ func TestRefusedIsNeverSentAgain(t *testing.T) {
 			return nil
 		}}
 		c, box := channels(t, Options{}, f), &outbox{}
-		box.put(c.Compose(event("bad", "alarm.raised", "A", "gas"), time.Now())...)
+		box.put(c.Compose(event("bad", "alarm.raised", "A", "gas"), time.Now(), nil)...)
 		stop := start(t, c, box)
 		time.Sleep(time.Hour)
 		if s := c.Status()[0]; len(f.ids()) != 1 || box.waiting() != 0 || s.Working || s.LastError != "400 Bad Request" || box.ledger[0] != "never" {
 			t.Errorf("sent %v, %+v, ledger %v", f.ids(), s, box.ledger)
 		}
-		box.put(c.Compose(event("good", "alarm.raised", "B", "gas"), time.Now())...)
+		box.put(c.Compose(event("good", "alarm.raised", "B", "gas"), time.Now(), nil)...)
 		c.Wake()
 		time.Sleep(time.Second)
 		if s := c.Status()[0]; !s.Working {
@@ -154,11 +154,11 @@ func TestRetryAfterOfTheFarSide(t *testing.T) {
 			return nil
 		}
 		c, box := channels(t, Options{}, f), &outbox{}
-		box.put(c.Compose(event("e1", "alarm.raised", "A", "gas"), time.Now())...)
+		box.put(c.Compose(event("e1", "alarm.raised", "A", "gas"), time.Now(), nil)...)
 		stop := start(t, c, box)
 		for i := range 8 {
 			time.Sleep(5 * time.Second)
-			box.put(c.Compose(event(fmt.Sprint("x", i), "alarm.raised", fmt.Sprint("X", i), "gas"), time.Now())...)
+			box.put(c.Compose(event(fmt.Sprint("x", i), "alarm.raised", fmt.Sprint("X", i), "gas"), time.Now(), nil)...)
 			c.Wake()
 		}
 		time.Sleep(time.Minute)
@@ -195,7 +195,7 @@ func TestFireFirstAndNothingOvertakes(t *testing.T) {
 			}
 			of := fmt.Sprint("A", i)
 			for _, kind := range []string{"alarm.raised", "alarm.cleared"} {
-				box.put(c.Compose(event(of+kind, kind, of, class), time.Now())...)
+				box.put(c.Compose(event(of+kind, kind, of, class), time.Now(), nil)...)
 				c.Wake()
 				time.Sleep(10 * time.Second)
 			}
@@ -229,7 +229,7 @@ func TestFireGoesFirst(t *testing.T) {
 		f := &far{}
 		c, box := channels(t, Options{}, f), &outbox{}
 		for i, class := range []rules.Class{"notice", "gas", "fire", "water", "fire"} {
-			box.put(c.Compose(event(fmt.Sprint(class, i), "alarm.raised", fmt.Sprint(i), class), time.Now())...)
+			box.put(c.Compose(event(fmt.Sprint(class, i), "alarm.raised", fmt.Sprint(i), class), time.Now(), nil)...)
 		}
 		stop := start(t, c, box)
 		time.Sleep(time.Second)
@@ -249,7 +249,7 @@ func TestDeadChannelDelaysNoOther(t *testing.T) {
 		stop := start(t, c, box)
 		began := time.Now()
 		for i := range 50 {
-			box.put(c.Compose(event(fmt.Sprint(i), "alarm.raised", fmt.Sprint(i), "gas"), time.Now())...)
+			box.put(c.Compose(event(fmt.Sprint(i), "alarm.raised", fmt.Sprint(i), "gas"), time.Now(), nil)...)
 		}
 		c.Wake()
 		synctest.Wait()
@@ -273,7 +273,7 @@ func TestFullDiskRepeatsNothing(t *testing.T) {
 		var log strings.Builder
 		c, box := channels(t, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}, f), &outbox{broken: true}
 		for i := range 40 {
-			box.put(c.Compose(event(fmt.Sprint("e", i), "alarm.raised", fmt.Sprint(i), "gas"), time.Now())...)
+			box.put(c.Compose(event(fmt.Sprint("e", i), "alarm.raised", fmt.Sprint(i), "gas"), time.Now(), nil)...)
 		}
 		stop := start(t, c, box)
 		time.Sleep(500 * time.Millisecond)
@@ -320,7 +320,7 @@ func TestNothingIsLostAcrossRestarts(t *testing.T) {
 	const total = 60
 	for i := range total {
 		e := event(fmt.Sprint("A", i, "/1"), "alarm.raised", fmt.Sprint("A", i), "gas")
-		tx := &store.Transaction{Events: []alarm.Event{e}, Messages: compose.Compose(e, time.Now())}
+		tx := &store.Transaction{Events: []alarm.Event{e}, Messages: compose.Compose(e, time.Now(), nil)}
 		if err := st.Commit(context.Background(), tx); err != nil {
 			t.Fatal(err)
 		}

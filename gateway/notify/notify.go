@@ -171,11 +171,45 @@ func (c *Channels) IDs() []string {
 // Unbuilt names the channels of a kind that this version cannot send by.
 func (c *Channels) Unbuilt() []i18n.Text { return c.unbuilt }
 
-// Compose makes the messages of an event, one a channel. An event that is not for people makes none.
-func (c *Channels) Compose(e alarm.Event, now time.Time) []store.Message {
+// Compose makes the messages of an event for those addresses; nil is every channel, for whoever reads it. A channel that
+// reaches one person at a time has a message for each, so that each is delivered, tried again and settled apart; any
+// other has one. An event that is not for people makes none, and an address of a channel that is not there none either.
+func (c *Channels) Compose(e alarm.Event, now time.Time, to []Address) []store.Message {
 	if !forPeople(e) || len(c.list) == 0 {
 		return nil
 	}
+	if to == nil {
+		for _, l := range c.list {
+			to = append(to, Address{Channel: l.id})
+		}
+	}
+	stored := c.body(e, now)
+	var messages []store.Message
+	for _, a := range to {
+		i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == a.Channel })
+		if i < 0 {
+			continue
+		}
+		stored.Channel, stored.To = a.Channel, strings.Join(a.People, ",")
+		if len(a.People) == 0 || !oneByOne(c.list[i].kind) {
+			messages = append(messages, stored)
+			continue
+		}
+		for _, person := range a.People {
+			stored.To = person
+			messages = append(messages, stored)
+		}
+	}
+	return messages
+}
+
+// oneByOne tells whether a kind reaches one person at a time.
+func oneByOne(kind string) bool {
+	return strings.HasSuffix(kind, "_sms") || strings.HasSuffix(kind, "_voice") || kind == "email"
+}
+
+// body is what every message of an event has, whomever it is for.
+func (c *Channels) body(e alarm.Event, now time.Time) store.Message {
 	if c.o.Location != nil {
 		e.Time = e.Time.In(c.o.Location)
 	}
@@ -191,12 +225,7 @@ func (c *Channels) Compose(e alarm.Event, now time.Time) []store.Message {
 		}
 	}
 	stored.Body = m.encode()
-	messages := make([]store.Message, len(c.list))
-	for i, l := range c.list {
-		messages[i] = stored
-		messages[i].Channel = l.id
-	}
-	return messages
+	return stored
 }
 
 // announcedAs is the type of the event in the words of the contract: an alarm that comes back, or becomes more urgent, is
@@ -244,7 +273,7 @@ func (c *Channels) Test(ctx context.Context, id string, now time.Time) error {
 		return fmt.Errorf("notify: no channel %q that can send", id)
 	}
 	e := alarm.Event{ID: fmt.Sprintf("test/%d", now.UnixNano()), Time: now, Type: "test"}
-	for _, m := range c.Compose(e, now) {
+	for _, m := range c.Compose(e, now, []Address{{Channel: id}}) {
 		if m.Channel == id {
 			_, err := c.list[i].sender.Send(ctx, Said(m))
 			return err

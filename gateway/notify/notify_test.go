@@ -77,18 +77,45 @@ func TestEventsForPeople(t *testing.T) {
 		"fault.raised": "fault.raised", "fault.cleared": "fault.cleared", "test": "test", "drill.started": "drill.started", "drill.ended": "drill.ended",
 		"duty.check": "duty.check", "duty.missed": "duty.missed", "alarm.silenced": "", "alarm.shelved": "", "alarm.verdict": "", "gateway.started": "",
 	} {
-		got := c.Compose(alarm.Event{ID: "e", Type: kind, Alarm: gas(), Time: noon}, noon)
+		got := c.Compose(alarm.Event{ID: "e", Type: kind, Alarm: gas(), Time: noon}, noon, nil)
 		if want == "" && len(got) != 0 || want != "" && (len(got) != 2 || got[0].Type != want || Said(got[1]).Event != want || got[1].Channel != "b") {
 			t.Errorf("%s made %+v", kind, got)
 		}
 	}
 	nan, a := math.NaN(), gas()
 	a.Value = &nan
-	if m := c.Compose(alarm.Event{ID: "e", Type: "alarm.raised", Alarm: a, Time: noon}, noon); Said(m[0]).Alarm == nil || Said(m[0]).Text == "" {
+	if m := c.Compose(alarm.Event{ID: "e", Type: "alarm.raised", Alarm: a, Time: noon}, noon, nil); Said(m[0]).Alarm == nil || Said(m[0]).Text == "" {
 		t.Errorf("an alarm without a value that JSON can say made %s", m[0].Body)
 	}
 	if m := Said(store.Message{Body: []byte("{"), Event: "e", Type: "alarm.raised"}); m.ID != "e" || m.Text == "" {
 		t.Errorf("a damaged message says %+v", m)
+	}
+}
+
+// TestAMessageIsForThoseAddressed: only the channels named, and where a channel reaches one person at a time, one for each.
+func TestAMessageIsForThoseAddressed(t *testing.T) {
+	c := read(t, `
+- {id: hook, webhook: {url: "http://h"}}
+- {id: sms, aliyun_sms: {access_key_id: LTAI, secret: s, sign_name: n, template: SMS_1}}
+- {id: group, wecom: {key: k}}
+`, Options{})
+	raised := alarm.Event{ID: "e", Type: "alarm.raised", Alarm: gas(), Time: noon}
+	for _, tt := range []struct {
+		to   []Address
+		want string
+	}{
+		{nil, "hook() sms() group()"},
+		{[]Address{}, ""},
+		{[]Address{{"sms", []string{"li", "wang"}}, {"group", []string{"li", "wang"}}}, "sms(li) sms(wang) group(li,wang)"},
+		{[]Address{{"gone", []string{"li"}}, {"hook", nil}}, "hook()"},
+	} {
+		var got []string
+		for _, m := range c.Compose(raised, noon, tt.to) {
+			got = append(got, fmt.Sprintf("%s(%s)", m.Channel, m.To))
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("to %v went %v, want %s", tt.to, got, tt.want)
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func TestWebhookIsAsTheContractSays(t *testing.T) {
 	h, s := serve(t, status(204))
 	c := read(t, fmt.Sprintf(`[{id: hook, webhook: {url: "%s/hook", secret: %s}}]`, s.URL, secret), Options{
 		Site: Site{ID: "zb-1", Name: "颐康养老院", Region: "370305"}, Lang: "zh", Location: county})
-	messages := c.Compose(alarm.Event{Seq: 5, ID: "A1/1", Time: noon, Type: "alarm.raised", Alarm: gas()}, noon)
+	messages := c.Compose(alarm.Event{Seq: 5, ID: "A1/1", Time: noon, Type: "alarm.raised", Alarm: gas()}, noon, nil)
 	if len(messages) != 1 || messages[0].Channel != "hook" || messages[0].Event != "A1/1" || messages[0].Alarm != "A1" || !messages[0].Urgent {
 		t.Fatalf("composed %+v", messages)
 	}
@@ -300,7 +300,7 @@ func TestNoSecretIsSaid(t *testing.T) {
 		address := strings.Replace(s.URL, "http://", "http://"+user+":"+password+"@", 1) + "/?key=" + key
 		c := read(t, fmt.Sprintf(`[{id: h, webhook: {url: %q, secret: %s}}]`, address, secret), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		box := &outbox{}
-		box.put(c.Compose(alarm.Event{ID: "e", Type: "test", Time: noon}, noon)...)
+		box.put(c.Compose(alarm.Event{ID: "e", Type: "test", Time: noon}, noon, nil)...)
 		stop := start(t, c, box)
 		for deadline := time.Now().Add(20 * time.Second); h.count() == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		}
