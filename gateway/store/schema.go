@@ -72,12 +72,26 @@ CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 `, `
 ALTER TABLE messages   ADD COLUMN recipient TEXT NOT NULL DEFAULT ''; -- ids of people, with commas between them
 ALTER TABLE deliveries ADD COLUMN recipient TEXT NOT NULL DEFAULT '';
+`, `
+CREATE TABLE users (
+	id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, person TEXT NOT NULL, shared INTEGER NOT NULL,
+	password TEXT NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL -- changed is when the password was set
+) STRICT;
+CREATE TABLE sessions ( -- hash is the SHA-256 of what the browser holds
+	hash BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, created INTEGER NOT NULL, used INTEGER NOT NULL,
+	ends INTEGER NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL
+) STRICT;
+CREATE INDEX sessions_by_user ON sessions (user, address);
+CREATE TABLE tokens ( -- hash is the SHA-256 of what the program holds
+	name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, role TEXT NOT NULL, made_by TEXT NOT NULL, created INTEGER NOT NULL,
+	used INTEGER NOT NULL, address TEXT NOT NULL
+) STRICT;
 `},
 	tables: []rescue{
-		{table: "records"}, {table: "messages"}, {table: "settings"}, {table: "alarms"},
+		{table: "records"}, {table: "messages"}, {table: "settings"}, {table: "users"}, {table: "tokens"}, {table: "alarms"},
 		{table: "events", order: prefix,
 			settle: `UPDATE head SET (seq, hash) = (SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1) WHERE EXISTS (SELECT 1 FROM events)`},
-		{table: "deliveries"},
+		{table: "deliveries"}, {table: "sessions"},
 	},
 }
 
