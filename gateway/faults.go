@@ -79,9 +79,6 @@ func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, de
 		return
 	}
 	h.faults[key] = on
-	if rule == ruleFailed {
-		h.failing += int(2*number(on) - 1)
-	}
 	c := alarm.Condition{Key: key, Rule: rule, When: rules.False, Name: rule.Name.In(string(h.g.cfg.Site.Language)), Device: subject, DeviceName: subject}
 	if on {
 		c.When = rules.True

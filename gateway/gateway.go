@@ -125,6 +125,9 @@ func (g *Gateway) Size() Size {
 // Language is the site's.
 func (g *Gateway) Language() i18n.Lang { return g.cfg.Site.Language }
 
+// Location is the site's time zone.
+func (g *Gateway) Location() *time.Location { return g.location }
+
 // readEndpoints makes the drivers, and reports what only the whole can see: ids there twice, zones that are not there.
 func (g *Gateway) readEndpoints(models drivers.Profiles) {
 	protocols := map[string]drivers.Protocol{} // one for the configuration, so that endpoints may share a wire

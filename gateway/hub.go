@@ -47,7 +47,7 @@ type hub struct {
 	remembered time.Time       // when the devices' silence was last kept
 	seq        int64           // of the latest event in the journal
 	faults     map[string]bool // of the gateway itself, by key: open or not
-	failing    int             // rules that cannot be evaluated
+	failed     []bool          // by the index of an instance: it cannot be evaluated
 	queues     map[string]*store.Queue
 	report     *reporter // the gateway's own series
 	gate       *gate     // readings and points on their way to those who keep their times
@@ -76,6 +76,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		static: make([]alarm.Condition, len(g.rules.Instances())),
 		rules:  map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
 		faults: map[string]bool{},
+		failed: make([]bool, len(g.rules.Instances())),
 		queues: map[string]*store.Queue{},
 	}
 	if g.windows != nil {
@@ -96,10 +97,10 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		if rule := h.ownRuleOf(r.Key); rule != nil {
 			inForce[r.Key] = rule
 			h.faults[r.Key] = r.Alarm != nil && r.Alarm.Active()
-			if rule == ruleFailed && h.faults[r.Key] {
-				h.failing++
-			}
 		}
+	}
+	for _, in := range g.rules.Instances() {
+		h.failed[in.Index()] = h.faults[ruleFailed.ID+"@"+in.Key]
 	}
 	h.recall(ctx)
 	h.board.Retain(inForce)
@@ -245,8 +246,9 @@ func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 			c.Message = h.g.message(in, result.Reading, c)
 		}
 		h.events = append(h.events, h.board.Step(now, c)...)
-		if result.Err != nil || h.failing > 0 {
-			h.fault(now, ruleFailed, in.Key, result.Err != nil, result.Err)
+		if failed := result.Err != nil; failed != h.failed[in.Index()] { // to ask by its key would cost more than to judge
+			h.failed[in.Index()] = failed
+			h.fault(now, ruleFailed, in.Key, failed, result.Err)
 		}
 	}
 	h.g.metrics.evaluations.Add(float64(len(instances)))

@@ -163,7 +163,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		Time: now.In(h.g.location), Started: h.page.started, Version: h.g.Version, Seq: h.seq,
 		Site: console.Site{
 			ID: cfg.Site.ID, Name: cfg.Site.Name, Region: cfg.Site.Region,
-			Contact: cfg.Site.Contact.Name, Phone: cfg.Site.Contact.Phone, Beds: cfg.Site.Beds,
+			Contact: cfg.Site.Contact.Name, Phone: cfg.Site.Contact.Phone, Beds: cfg.Site.Beds, Timezone: cfg.Site.Timezone,
 		},
 		Zones: pageZones(cfg.Zones, h.g.places), Alarms: h.board.Open(),
 	}

@@ -62,9 +62,10 @@ func listAlarms(daemon *client) *cobra.Command {
 				say(cmd.OutOrStdout(), daemon.lang, "no alarm is open")
 				return nil
 			}
+			at := daemon.location(cmd.Context())
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, a := range alarms {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.RaisedAt.Local().Format(time.DateTime), marked(a, daemon.lang), subject(a), stateOf(a, daemon.lang))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.RaisedAt.In(at).Format(time.DateTime), marked(a, daemon.lang), subject(a), stateOf(a, daemon.lang))
 			}
 			return w.Flush()
 		},

@@ -143,6 +143,10 @@ func TestPeopleActOnAlarmsFromTheShell(t *testing.T) {
 	if got := d.verb(exitDone, "alarms", "list", "--url", d.url); !strings.Contains(got, a.ID) || !strings.Contains(got, "Kitchen gas") || !strings.Contains(got, "12 %LEL") {
 		t.Error(got)
 	}
+	shanghai, _ := time.LoadLocation("Asia/Shanghai") // the site's zone, whatever this machine's is
+	if got := d.verb(exitDone, "alarms", "list", "--url", d.url); !strings.Contains(got, a.RaisedAt.In(shanghai).Format(time.DateTime)) {
+		t.Errorf("raised at %s: %s", a.RaisedAt, got)
+	}
 	if got := d.verb(exitFailed, "alarms", "ack", a.ID, "--url", d.url); !strings.Contains(got, "by is missing") {
 		t.Error(got)
 	}

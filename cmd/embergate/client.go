@@ -112,6 +112,19 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) err
 	return nil
 }
 
+// location is the time zone of the site, in which people read times; this machine's where the daemon does not say.
+func (c *client) location(ctx context.Context) *time.Location {
+	var site struct{ Timezone string }
+	if err := c.get(ctx, "/api/v1/site", &site); err != nil || site.Timezone == "" {
+		return time.Local
+	}
+	at, err := time.LoadLocation(site.Timezone)
+	if err != nil {
+		return time.Local
+	}
+	return at
+}
+
 // authorize presents the token of --token-file.
 func (c *client) authorize(r *http.Request) error {
 	if c.tokenFile == "" {

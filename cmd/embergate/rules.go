@@ -149,9 +149,9 @@ func explainRule() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), now)
 			}
-			say(cmd.OutOrStdout(), lang, "As the daemon at %s sees it, %s:", daemon.base, time.Now().Format(time.DateTime))
+			say(cmd.OutOrStdout(), lang, "As the daemon at %s sees it, %s:", daemon.base, time.Now().In(g.Location()).Format(time.DateTime))
 			for _, s := range now {
-				explainState(cmd.OutOrStdout(), lang, s)
+				explainState(cmd.OutOrStdout(), lang, s, g.Location())
 			}
 			return nil
 		},
@@ -201,7 +201,7 @@ func delays(out io.Writer, lang i18n.Lang, on, off string, latch bool) {
 }
 
 // explainState says one instance: its words with what they read, what they make, and what stands between it and an alarm.
-func explainState(out io.Writer, lang i18n.Lang, s console.RuleState) {
+func explainState(out io.Writer, lang i18n.Lang, s console.RuleState, at *time.Location) {
 	fmt.Fprintf(out, "%s  %s\n", s.Key, strings.TrimSpace(s.ZonePath+" "+s.Name))
 	conditions(out, lang, s.When, s.Until)
 	for _, o := range s.Operands {
@@ -209,7 +209,7 @@ func explainState(out io.Writer, lang i18n.Lang, s console.RuleState) {
 	}
 	switch {
 	case s.Alarm != nil:
-		say(out, lang, "  its alarm %s is open since %s: %s", s.Alarm.ID, s.Alarm.RaisedAt.Local().Format(time.DateTime), stateOf(*s.Alarm, lang))
+		say(out, lang, "  its alarm %s is open since %s: %s", s.Alarm.ID, s.Alarm.RaisedAt.In(at).Format(time.DateTime), stateOf(*s.Alarm, lang))
 	case s.Inner != "":
 		say(out, lang, "  all evidence lies in the zone %s, whose own rule raises it", s.Inner)
 	case s.Error != "":

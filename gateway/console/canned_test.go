@@ -64,7 +64,7 @@ func (h home) well() *Snapshot {
 	kitchen.Label = n("正常", "no flag")
 	return &Snapshot{
 		Time: h.now, Started: h.before(26 * time.Hour), Version: "v0.1.0", Seq: 40,
-		Site: Site{"zb-linzi-0007", n("临淄区颐康养老院", "Yikang Nursing Home, Linzi"), "370305", n("值班室", "Duty room"), "0533-7000000", 120},
+		Site: Site{"zb-linzi-0007", n("临淄区颐康养老院", "Yikang Nursing Home, Linzi"), "370305", n("值班室", "Duty room"), "0533-7000000", 120, "Asia/Shanghai"},
 		Zones: []Zone{
 			{"f1", n("一层", "1st floor"), n("一层", "1st floor"), ""},
 			{"f1-kitchen", n("厨房", "kitchen"), n("一层 / 厨房", "1st floor / kitchen"), "f1"},

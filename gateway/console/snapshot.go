@@ -37,6 +37,8 @@ type Site struct {
 	Contact string `json:"contact"` // who answers there
 	Phone   string `json:"phone"`
 	Beds    int    `json:"beds"`
+
+	Timezone string `json:"timezone"` // Asia/Shanghai
 }
 
 // Zone is a place in the site's tree.
