@@ -97,6 +97,31 @@ type Planner interface {
 type Tracer interface {
 	// Frames are the last frames of a device, oldest first; nil where it is not the driver's. It may be called at any time.
 	Frames(device string) []Frame
+	// LogFrames logs every frame of a device as well, until a time; one that has passed ends it. False: not the driver's.
+	LogFrames(device string, until time.Time) bool
+}
+
+// Asker is a driver that reads a device when somebody asks, through the queue of its wire, so that no two requests are on it.
+type Asker interface {
+	// ReadNow reads a device out of its period and answers what was emitted, in the order of its signals. The error says why it
+	// could not be asked (not connected, no such device); a device that fails is in the readings.
+	ReadNow(ctx context.Context, device string) ([]Reading, error)
+}
+
+// Inspector is a driver whose wire a person may look at while it polls, through the same queue: units and registers that
+// nobody configured.
+type Inspector interface {
+	// Look asks a unit what it is.
+	Look(ctx context.Context, unit uint8) (Unit, error)
+	// Registers reads n registers as on the wire, or n bits packed as in a reply, at an address such as holding:0.
+	Registers(ctx context.Context, unit uint8, at string, n int) ([]byte, error)
+}
+
+// Unit is what an address on a wire says of itself.
+type Unit struct {
+	There    bool   // something answers
+	Answered string // what it said when asked for register 0
+	Identity string // "" where it knows no such question
 }
 
 // Frame is what went over the wire for a device.

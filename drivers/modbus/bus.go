@@ -57,7 +57,7 @@ func (b *Bus) Read(ctx context.Context, unit uint8, t Table, addr uint16, n int)
 }
 
 func (b *Bus) request(ctx context.Context, unit uint8) *request {
-	return &request{unit: unit, timeout: b.driver.settings.Timeout, gap: *b.driver.settings.Gap, trace: &trace{}, ctx: ctx}
+	return &request{class: probing, unit: unit, timeout: b.driver.settings.Timeout, gap: *b.driver.settings.Gap, trace: &trace{}, ctx: ctx}
 }
 
 // Answered tells whether the unit said anything, if only that it refuses: there is a device.

@@ -71,7 +71,8 @@ type driver struct {
 	shift    int // how many devices were declared on the wire before: first polls are spread over all of them
 
 	mu      sync.Mutex
-	session *session // guarded by mu; nil while Run does not run or is not connected
+	session *session           // guarded by mu; nil while Run does not run or is not connected
+	pollers map[string]*poller // guarded by mu, by device; of the session
 }
 
 // device is one device of an endpoint, with its signals made ready.
@@ -112,6 +113,17 @@ func (d *driver) Frames(device string) []drivers.Frame {
 	return nil
 }
 
+// LogFrames logs every frame of a device until a time; false where there is no such device.
+func (d *driver) LogFrames(device string, until time.Time) bool {
+	for _, dev := range d.devices {
+		if dev.ID == device {
+			dev.trace.logUntil(until)
+			return true
+		}
+	}
+	return false
+}
+
 // Run polls the devices until ctx ends or the connection is lost.
 func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	s := d.wire.join(d)
@@ -125,22 +137,24 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	}
 	d.warnPath()
 	emit(drivers.LinkUp(d.ID, time.Now()))
-	d.use(s)
-	defer d.use(nil)
+	start := time.Now()
+	pollers := map[string]*poller{}
+	for i, dev := range d.devices {
+		if d.Asked == nil || d.Asked(dev.ID) {
+			pollers[dev.ID] = newPoller(d, dev, s, start.Add(d.stagger(i)))
+		}
+	}
+	d.use(s, pollers)
+	defer d.use(nil, nil)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	broken := make(chan error, len(d.devices))
-	var pollers sync.WaitGroup
-	start := time.Now()
-	for i, dev := range d.devices {
-		if d.Asked != nil && !d.Asked(dev.ID) {
-			continue
-		}
-		p := newPoller(d, dev, s, start.Add(d.stagger(i)))
-		pollers.Go(func() {
+	var running sync.WaitGroup
+	for id, p := range pollers {
+		running.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
-					broken <- fmt.Errorf("modbus: poll of %s: %w: %v\n%s", dev.ID, drivers.ErrPanic, p, debug.Stack())
+					broken <- fmt.Errorf("modbus: poll of %s: %w: %v\n%s", id, drivers.ErrPanic, p, debug.Stack())
 				}
 			}()
 			p.run(ctx, emit)
@@ -154,7 +168,7 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	case err = <-broken:
 	}
 	cancel()
-	pollers.Wait()
+	running.Wait()
 	return err
 }
 
@@ -170,10 +184,10 @@ func (d *driver) stagger(i int) time.Duration {
 	return min(d.devices[i].Every, mostSpread) * time.Duration(d.shift+i) / time.Duration(all)
 }
 
-func (d *driver) use(s *session) {
+func (d *driver) use(s *session, pollers map[string]*poller) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.session = s
+	d.session, d.pollers = s, pollers
 }
 
 var unstablePath = regexp.MustCompile(`^/dev/tty(USB|ACM)\d+$`)

@@ -125,7 +125,8 @@ func (p *peer) take(adu []byte) reply {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.answer(unit, pdu)
-	p.requests = append(p.requests, asked{time.Now(), unit, pdu, int(binary.BigEndian.Uint16(pdu[1:])), int(binary.BigEndian.Uint16(pdu[3:]))})
+	whole := append(slices.Clone(pdu), 0, 0, 0, 0) // some requests are shorter
+	p.requests = append(p.requests, asked{time.Now(), unit, pdu, int(binary.BigEndian.Uint16(whole[1:])), int(binary.BigEndian.Uint16(whole[3:]))})
 	p.waiting++
 	p.mostAt = max(p.mostAt, p.waiting)
 	if r.raw == nil && r.pdu != nil {

@@ -32,6 +32,9 @@ type poller struct {
 	silent int      // polls running without an answer
 	since  time.Time
 	unseen map[int]bool // points of optional signals that this unit has not shown yet
+
+	asked chan chan []drivers.Reading // by who does not want to wait for the next period
+	gone  chan struct{}               // closed when it polls no more
 }
 
 func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
@@ -43,20 +46,27 @@ func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
 		driver: d, unseen: unseen, device: dev, session: s, start: start,
 		log:    d.Log.With("endpoint", d.ID, "device", dev.ID, "unit", dev.unit),
 		blocks: plan(dev.points, dev.limits),
+		asked:  make(chan chan []drivers.Reading), gone: make(chan struct{}),
 	}
 }
 
 // run polls at a fixed rate until ctx ends. A poll that took longer than its period is followed by the next at once;
 // periods that went by without a poll are reported and not made up for.
 func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
+	defer close(p.gone)
 	every := p.device.Every
 	for slot := time.Duration(0); ; {
-		if sleep(ctx, time.Until(p.start.Add(slot*every))) != nil {
+		who, err := p.wait(ctx, time.Until(p.start.Add(slot*every)))
+		if err != nil {
 			return
 		}
+		early := time.Since(p.start) < slot*every
 		readings := p.poll(ctx)
 		if ctx.Err() != nil || p.session.ended() {
 			return // the answers of a lost connection say nothing of the device
+		}
+		if who != nil {
+			who <- slices.Clone(readings) // emit keeps the slice
 		}
 		if len(readings) > 0 {
 			emit(readings)
@@ -65,6 +75,8 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		switch {
 		case p.silent > 0:
 			slot = (time.Since(p.start) + p.backoff(p.silent) + every - 1) / every
+		case early:
+			slot = min(slot, now+1)
 		case now <= slot+1:
 			slot++
 		default:
@@ -72,6 +84,23 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 			slot = now
 		}
 	}
+}
+
+// wait returns when the time is up, or with who asks for a poll before.
+func (p *poller) wait(ctx context.Context, d time.Duration) (who chan []drivers.Reading, err error) {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case who = <-p.asked: // also where the device is behind its time
+		return who, ctx.Err()
+	default:
+	}
+	select {
+	case <-timer.C:
+	case who = <-p.asked:
+	case <-ctx.Done():
+	}
+	return who, ctx.Err()
 }
 
 // backoff is the pause after n polls without an answer: twice the period, doubling up to mostBackoff.
