@@ -193,7 +193,7 @@ func (x *exercise) stop(now time.Time, act alarm.Act, why i18n.Text) drill {
 
 // delivered adds to the record when each channel took the drill's first message.
 func (x *exercise) delivered(d *drill) {
-	ledger, err := x.h.store.Deliveries(context.Background(), 500)
+	ledger, err := x.h.store.Deliveries(context.Background(), store.Ledger{Limit: 500})
 	if err != nil {
 		x.h.log.Error("deliveries of the drill not read", "err", err)
 		return

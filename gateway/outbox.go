@@ -55,61 +55,131 @@ func (o *outbox) stored() {
 
 // DueMessages are the store's and those held, fire first. What ends an alarm waits for what came before it. The store's
 // error is passed over while something is held.
-func (o *outbox) DueMessages(ctx context.Context, channel string, now time.Time, limit int) ([]store.Message, error) {
-	due, err := o.Store.DueMessages(ctx, channel, now, limit)
+func (o *outbox) DueMessages(ctx context.Context, d store.Due) ([]store.Message, error) {
+	due, err := o.Store.DueMessages(ctx, d)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.held) == 0 {
 		return due, err
 	}
-	before := map[string]bool{} // alarms of which something earlier is not delivered
-	for _, m := range due {
-		before[m.Alarm] = true
-	}
-	for _, m := range o.held {
-		if m.Channel != channel {
-			continue
-		}
-		if ends := m.Type == alarm.EventCleared || m.Type == alarm.EventFaultCleared || m.Type == alarm.EventReset || m.Type == alarm.EventClosed; !(ends && before[m.Alarm]) && !now.Before(m.NotBefore) {
+	for _, m := range o.ready(d, due) {
+		if !d.Now.Before(m.NotBefore) {
 			due = append(due, m)
 		}
-		before[m.Alarm] = m.Alarm != ""
 	}
 	slices.SortStableFunc(due, func(a, b store.Message) int { return rank(a) - rank(b) })
-	return due[:min(len(due), limit)], nil
+	if d.Limit > 0 {
+		due = due[:min(len(due), d.Limit)]
+	}
+	return due, nil
 }
 
-// rank is 0 for fire, which goes before everything else.
-func rank(m store.Message) int {
-	if m.Class == rules.Classes[0] {
-		return 0
+// ready are those held that wait for nothing but their time; before them are what the store has.
+func (o *outbox) ready(d store.Due, before []store.Message) (list []store.Message) {
+	type told struct{ alarm, to string }
+	of := func(m store.Message) told {
+		if d.Apart {
+			return told{m.Alarm, m.To}
+		}
+		return told{alarm: m.Alarm}
 	}
-	return 1
+	open := map[told]bool{} // alarms of which something earlier is not delivered
+	for _, m := range before {
+		open[of(m)] = m.Alarm != ""
+	}
+	for _, m := range o.held {
+		if m.Channel != d.Channel {
+			continue
+		}
+		ends := m.Type == alarm.EventCleared || m.Type == alarm.EventFaultCleared || m.Type == alarm.EventReset || m.Type == alarm.EventClosed
+		if !(ends && open[of(m)]) && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
+			list = append(list, m)
+		}
+		open[of(m)] = m.Alarm != ""
+	}
+	return list
 }
 
-// SettleMessage ends a message, here or in the store.
-func (o *outbox) SettleMessage(ctx context.Context, id int64, outcome store.Outcome, detail string, at time.Time) error {
-	if id >= 0 {
-		return o.Store.SettleMessage(ctx, id, outcome, detail, at)
-	}
+// NextDue is the earliest time of the store's messages and of those held, and how many wait.
+func (o *outbox) NextDue(ctx context.Context, d store.Due) (next time.Time, pending int, err error) {
+	next, pending, err = o.Store.NextDue(ctx, d)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held = slices.DeleteFunc(o.held, func(m store.Message) bool { return m.ID == id })
-	return nil
-}
-
-// RetryMessage lets a message wait, here or in the store.
-func (o *outbox) RetryMessage(ctx context.Context, id int64, notBefore time.Time, why string, at time.Time) error {
-	if id >= 0 {
-		return o.Store.RetryMessage(ctx, id, notBefore, why, at)
+	if len(o.held) == 0 {
+		return next, pending, err
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i := range o.held {
-		if o.held[i].ID == id {
-			o.held[i].NotBefore, o.held[i].LastError = notBefore, why
-			o.held[i].Attempts++
+	stored := err == nil && pending > 0
+	for _, m := range o.ready(d, nil) {
+		if !stored || m.NotBefore.Before(next) {
+			next, stored = m.NotBefore, true
 		}
 	}
+	for _, m := range o.held {
+		pending += int(number(m.Channel == d.Channel))
+	}
+	return next, pending, nil
+}
+
+// MessagesOf are the store's messages of some alarms, and then those held.
+func (o *outbox) MessagesOf(ctx context.Context, channel string, alarms []string) ([]store.Message, error) {
+	all, err := o.Store.MessagesOf(ctx, channel, alarms)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.held) == 0 {
+		return all, err
+	}
+	for _, m := range o.held {
+		if m.Channel == channel && m.Alarm != "" && slices.Contains(alarms, m.Alarm) {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+// rank is 0 for fire, which goes before everything else, and 1 for what is urgent.
+func rank(m store.Message) int {
+	switch {
+	case m.Class == rules.Classes[0]:
+		return 0
+	case m.Urgent:
+		return 1
+	}
+	return 2
+}
+
+// SettleMessages ends messages, here or in the store.
+func (o *outbox) SettleMessages(ctx context.Context, ids []int64, outcome store.Outcome, detail string, at time.Time) error {
+	o.change(ids, func(i int) { o.held = slices.Delete(o.held, i, i+1) })
+	if stored := onDisk(ids); len(stored) > 0 {
+		return o.Store.SettleMessages(ctx, stored, outcome, detail, at)
+	}
 	return nil
+}
+
+// RetryMessages lets messages wait, here or in the store.
+func (o *outbox) RetryMessages(ctx context.Context, ids []int64, notBefore time.Time, why string, at time.Time) error {
+	o.change(ids, func(i int) {
+		o.held[i].NotBefore, o.held[i].LastError = notBefore, why
+		o.held[i].Attempts++
+	})
+	if stored := onDisk(ids); len(stored) > 0 {
+		return o.Store.RetryMessages(ctx, stored, notBefore, why, at)
+	}
+	return nil
+}
+
+// change does something to each of the messages that is held, given its index.
+func (o *outbox) change(ids []int64, do func(i int)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range ids {
+		if i := slices.IndexFunc(o.held, func(m store.Message) bool { return m.ID == id }); i >= 0 {
+			do(i)
+		}
+	}
+}
+
+// onDisk are the ids that the store gave.
+func onDisk(ids []int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(ids), func(id int64) bool { return id < 0 })
 }

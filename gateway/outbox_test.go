@@ -26,7 +26,7 @@ func TestPeopleAreToldWhileTheDiskRefuses(t *testing.T) {
 	}
 	due := func(channel string) []store.Message {
 		t.Helper()
-		list, err := o.DueMessages(t.Context(), channel, now, 10)
+		list, err := o.DueMessages(t.Context(), store.Due{Channel: channel, Now: now, Limit: 10})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,10 +36,10 @@ func TestPeopleAreToldWhileTheDiskRefuses(t *testing.T) {
 	if n := len(due("hook")); n != 2 {
 		t.Fatalf("%d are due, want 2", n)
 	}
-	if err := o.SettleMessage(t.Context(), due("hook")[0].ID, store.Accepted, "", now); err != nil {
+	if err := o.SettleMessages(t.Context(), []int64{due("hook")[0].ID}, store.Accepted, "", now); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.RetryMessage(t.Context(), due("hook")[0].ID, now.Add(time.Minute), "busy", now); err != nil {
+	if err := o.RetryMessages(t.Context(), []int64{due("hook")[0].ID}, now.Add(time.Minute), "busy", now); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(due("hook")); n != 0 {
@@ -75,12 +75,12 @@ func TestWhatIsToldFromMemoryKeepsItsOrder(t *testing.T) {
 	})
 	var got []string
 	for range 3 {
-		due, err := o.DueMessages(t.Context(), "hook", now, 10)
+		due, err := o.DueMessages(t.Context(), store.Due{Channel: "hook", Now: now, Limit: 10})
 		if err != nil || len(due) == 0 {
 			t.Fatal(due, err)
 		}
 		got = append(got, due[0].Event)
-		if err := o.SettleMessage(t.Context(), due[0].ID, store.Accepted, "", now); err != nil {
+		if err := o.SettleMessages(t.Context(), []int64{due[0].ID}, store.Accepted, "", now); err != nil {
 			t.Fatal(err)
 		}
 	}

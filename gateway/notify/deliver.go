@@ -13,12 +13,14 @@ import (
 	"embergate/gateway/store"
 )
 
-// Outbox keeps messages until they are settled; *store.Store is one.
+// Outbox keeps messages until they are settled, and the ledger of attempts; *store.Store is one.
 type Outbox interface {
-	DueMessages(ctx context.Context, channel string, now time.Time, limit int) ([]store.Message, error)
-	PendingMessages(ctx context.Context) (map[string]store.QueueStats, error)
-	SettleMessage(ctx context.Context, id int64, outcome store.Outcome, detail string, at time.Time) error
-	RetryMessage(ctx context.Context, id int64, notBefore time.Time, why string, at time.Time) error
+	DueMessages(ctx context.Context, d store.Due) ([]store.Message, error)
+	NextDue(ctx context.Context, d store.Due) (next time.Time, pending int, err error)
+	MessagesOf(ctx context.Context, channel string, alarms []string) ([]store.Message, error)
+	SettleMessages(ctx context.Context, ids []int64, outcome store.Outcome, detail string, at time.Time) error
+	RetryMessages(ctx context.Context, ids []int64, notBefore time.Time, why string, at time.Time) error
+	Deliveries(ctx context.Context, l store.Ledger) ([]store.Delivery, error)
 }
 
 // ChannelStatus is how a channel stands. A channel works until it is refused something, or has failed for 10 s without
@@ -39,7 +41,6 @@ const (
 	lastWrite   = 5 * time.Second  // to note an outcome while the gateway stops
 	patience    = 10 * time.Second // of failures before the channel counts as faulty
 	atATime     = 16
-	farAhead    = 2 * time.Hour // beyond any wait
 	freeEvery   = time.Minute
 )
 
@@ -161,10 +162,10 @@ func (l *line) run(ctx context.Context, outbox Outbox) {
 func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 	now := time.Now()
 	if l.gone {
-		l.count(ctx, outbox)
+		l.pause(ctx, outbox, now)
 		return longestWait
 	}
-	due, err := outbox.DueMessages(ctx, l.id, now.Add(l.early), atATime+len(l.notes))
+	due, err := outbox.DueMessages(ctx, store.Due{Channel: l.id, Now: now.Add(l.early), Limit: atATime + len(l.notes)})
 	l.disk(ctx, &l.reading, err)
 	if err != nil {
 		return diskWait
@@ -176,7 +177,6 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 		}
 	}
 	l.early = 0
-	l.count(ctx, outbox)
 	return l.pause(ctx, outbox, now)
 }
 
@@ -185,16 +185,18 @@ func (l *line) pause(ctx context.Context, outbox Outbox, now time.Time) time.Dur
 	if len(l.notes) > 0 {
 		return diskWait
 	}
-	waiting, err := outbox.DueMessages(ctx, l.id, now.Add(farAhead), 64)
+	next, pending, err := outbox.NextDue(ctx, store.Due{Channel: l.id})
 	l.disk(ctx, &l.reading, err)
 	if err != nil {
 		return diskWait
 	}
-	next := longestWait
-	for _, m := range waiting {
-		next = min(next, m.NotBefore.Sub(now))
+	l.mu.Lock()
+	l.status.Pending = pending
+	l.mu.Unlock()
+	if pending == 0 {
+		return longestWait
 	}
-	return max(next, time.Millisecond)
+	return min(max(next.Sub(now), time.Millisecond), longestWait)
 }
 
 // noted tells whether a message may be sent: not while the outcome of an earlier attempt could not be written down.
@@ -215,9 +217,9 @@ func (l *line) note(ctx context.Context, outbox Outbox, id int64, o *outcome) {
 	defer cancel()
 	var err error
 	if o.settle == store.Retry {
-		err = outbox.RetryMessage(ctx, id, o.next, o.detail, o.at)
+		err = outbox.RetryMessages(ctx, []int64{id}, o.next, o.detail, o.at)
 	} else {
-		err = outbox.SettleMessage(ctx, id, o.settle, o.detail, o.at)
+		err = outbox.SettleMessages(ctx, []int64{id}, o.settle, o.detail, o.at)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
@@ -241,17 +243,6 @@ func (l *line) disk(ctx context.Context, d *disk, err error) {
 		l.log.Info("channel can use the outbox again")
 	}
 	d.failed = err != nil
-}
-
-// count notes how many messages wait.
-func (l *line) count(ctx context.Context, outbox Outbox) {
-	pending, err := outbox.PendingMessages(ctx)
-	if err != nil {
-		return // disk says so
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.status.Pending = int(pending[l.id].Records)
 }
 
 // send makes one attempt and notes its outcome.

@@ -47,7 +47,8 @@ func (f *far) ids() (ids []string) {
 type outbox struct {
 	mu       sync.Mutex
 	messages []store.Message
-	ledger   []string
+	ledger   []string // outcomes
+	lines    []store.Delivery
 	last     int64
 	broken   bool // nothing can be written
 }
@@ -62,72 +63,128 @@ func (o *outbox) put(messages ...store.Message) {
 	}
 }
 
-func (o *outbox) DueMessages(_ context.Context, channel string, now time.Time, limit int) (due []store.Message, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	open := map[string]bool{}
+// ready are the messages of a channel that wait for nothing but their time.
+func (o *outbox) ready(d store.Due) (list []store.Message) {
+	open := map[[2]string]bool{}
 	for _, m := range o.messages {
-		if m.Channel != channel {
+		if m.Channel != d.Channel {
 			continue
 		}
-		if !m.NotBefore.After(now) && !(open[m.Alarm] && (strings.HasSuffix(m.Type, ".cleared") || strings.HasSuffix(m.Type, ".closed"))) {
-			due = append(due, m)
+		of := [2]string{m.Alarm}
+		if d.Apart {
+			of[1] = m.To
 		}
-		open[m.Alarm] = m.Alarm != ""
+		ends := strings.HasSuffix(m.Type, ".cleared") || strings.HasSuffix(m.Type, ".closed")
+		if !(open[of] && ends) && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
+			list = append(list, m)
+		}
+		open[of] = m.Alarm != ""
 	}
-	slices.SortStableFunc(due, func(a, b store.Message) int {
-		switch {
-		case a.Class == "fire" && b.Class != "fire":
-			return -1
-		case a.Class != "fire" && b.Class == "fire":
-			return 1
-		}
-		return 0
-	})
-	return due[:min(limit, len(due))], nil
+	return list
 }
 
-func (o *outbox) PendingMessages(context.Context) (map[string]store.QueueStats, error) {
+func (o *outbox) DueMessages(_ context.Context, d store.Due) (due []store.Message, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	pending := map[string]store.QueueStats{}
-	for _, m := range o.messages {
-		s := pending[m.Channel]
-		s.Records++
-		pending[m.Channel] = s
+	for _, m := range o.ready(d) {
+		if !m.NotBefore.After(d.Now) {
+			due = append(due, m)
+		}
 	}
-	return pending, nil
+	rank := func(m store.Message) int {
+		switch {
+		case m.Class == "fire":
+			return 0
+		case m.Urgent:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(due, func(a, b store.Message) int { return rank(a) - rank(b) })
+	if d.Limit > 0 {
+		due = due[:min(d.Limit, len(due))]
+	}
+	return due, nil
 }
 
-func (o *outbox) SettleMessage(_ context.Context, id int64, outcome store.Outcome, detail string, _ time.Time) error {
+func (o *outbox) NextDue(_ context.Context, d store.Due) (next time.Time, pending int, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, m := range o.ready(d) {
+		if i == 0 || m.NotBefore.Before(next) {
+			next = m.NotBefore
+		}
+	}
+	for _, m := range o.messages {
+		if m.Channel == d.Channel {
+			pending++
+		}
+	}
+	return next, pending, nil
+}
+
+func (o *outbox) MessagesOf(_ context.Context, channel string, alarms []string) (all []store.Message, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.messages {
+		if m.Channel == channel && m.Alarm != "" && slices.Contains(alarms, m.Alarm) {
+			all = append(all, m)
+		}
+	}
+	return all, nil
+}
+
+func (o *outbox) Deliveries(_ context.Context, l store.Ledger) (list []store.Delivery, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range slices.Backward(o.lines) {
+		if d.Channel == l.Channel && !d.Time.Before(l.Since) && (l.Outcome == "" || d.Outcome == l.Outcome) && (l.Limit == 0 || len(list) < l.Limit) {
+			list = append(list, d)
+		}
+	}
+	return list, nil
+}
+
+func (o *outbox) SettleMessages(_ context.Context, ids []int64, outcome store.Outcome, detail string, at time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.broken {
 		return errors.New("disk full")
 	}
 	n := len(o.messages)
-	o.messages = slices.DeleteFunc(o.messages, func(m store.Message) bool { return m.ID == id })
+	o.enter(ids, outcome, detail, at)
+	o.messages = slices.DeleteFunc(o.messages, func(m store.Message) bool { return slices.Contains(ids, m.ID) })
 	if len(o.messages) == n {
 		return store.ErrNotFound
 	}
-	o.ledger = append(o.ledger, string(outcome))
 	return nil
 }
 
-func (o *outbox) RetryMessage(_ context.Context, id int64, notBefore time.Time, why string, _ time.Time) error {
+func (o *outbox) RetryMessages(_ context.Context, ids []int64, notBefore time.Time, why string, at time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.broken {
 		return errors.New("disk full")
 	}
+	o.enter(ids, store.Retry, why, at)
 	for i := range o.messages {
-		if o.messages[i].ID == id {
+		if slices.Contains(ids, o.messages[i].ID) {
 			o.messages[i].NotBefore, o.messages[i].LastError = notBefore, why
 			o.messages[i].Attempts++
 		}
 	}
-	o.ledger = append(o.ledger, "retry")
 	return nil
+}
+
+// enter writes the ledger.
+func (o *outbox) enter(ids []int64, outcome store.Outcome, detail string, at time.Time) {
+	for _, m := range o.messages {
+		if slices.Contains(ids, m.ID) {
+			o.ledger = append(o.ledger, string(outcome))
+			o.lines = append(o.lines, store.Delivery{Time: at, Channel: m.Channel, Message: m.ID, Event: m.Event, Type: m.Type, To: m.To,
+				Alarm: m.Alarm, Outcome: outcome, Detail: detail, Latency: at.Sub(m.Created)})
+		}
+	}
 }
 
 func (o *outbox) waiting() int {

@@ -267,7 +267,7 @@ func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 				e := raised(fmt.Sprintf("a%d-%d", w, i), noon)
 				tx := &Transaction{Events: []alarm.Event{e}, Messages: []Message{{Channel: "sms", Event: e.ID, Alarm: e.Alarm.ID, Class: "fire"}}}
 				check("commit", s.Commit(ctx, tx))
-				check("settle", s.SettleMessage(ctx, tx.Messages[0].ID, Accepted, "", noon))
+				check("settle", s.SettleMessages(ctx, []int64{tx.Messages[0].ID}, Accepted, "", noon))
 			}
 		})
 		wg.Go(func() {
@@ -293,7 +293,7 @@ func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 				}
 				_, err = s.Alarms(ctx, AlarmQuery{State: "open"})
 				check("alarms", err)
-				_, err = s.DueMessages(ctx, "sms", noon, 10)
+				_, err = s.DueMessages(ctx, Due{Channel: "sms", Now: noon, Limit: 10})
 				check("due", err)
 			}
 		})
@@ -302,7 +302,7 @@ func TestReadersAndWritersDoNotDisturbEachOther(t *testing.T) {
 	if n, err := s.VerifyJournal(ctx); n != 3*each || err != nil {
 		t.Errorf("%d events, %v", n, err)
 	}
-	if got := len(must[[]Delivery](t)(s.Deliveries(ctx, 0))); got != 3*each {
+	if got := len(must[[]Delivery](t)(s.Deliveries(ctx, Ledger{}))); got != 3*each {
 		t.Errorf("%d deliveries, want %d", got, 3*each)
 	}
 	for _, name := range []string{"q0", "q1"} {

@@ -134,7 +134,7 @@ func works(t testing.TB, s *Store) {
 func wantRescued(t testing.TB, s *Store, name string, rescues bool, said string) {
 	t.Helper()
 	records := len(must[[]alarm.Record](t)(s.Records(t.Context())))
-	messages := len(must[[]Message](t)(s.DueMessages(t.Context(), "sms", noon, 0)))
+	messages := len(must[[]Message](t)(s.DueMessages(t.Context(), Due{Channel: "sms", Now: noon})))
 	batches := int(s.Queue("platform", QueueLimit{}).Stats().Batches)
 	t.Logf("records %d, messages %d, batches %d: %s", records, messages, batches, said)
 	if name == StateFile && batches != batchRows || name == SeriesFile && (records != rows || messages != rows) {

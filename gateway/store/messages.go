@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,10 +11,8 @@ import (
 	"embergate/rules"
 )
 
-const (
-	ledgerRows = 100_000     // deliveries that are kept
-	clockSlack = time.Minute // a clock is taken to have been set back when it is behind by more
-)
+// clockSlack is how far a clock may be behind before it is taken to have been set back.
+const clockSlack = time.Minute
 
 // Message is one notification for one channel, durable until it is settled.
 type Message struct {
@@ -30,30 +29,6 @@ type Message struct {
 	Attempts  int
 	LastError string
 	Body      []byte
-}
-
-// Outcome is how one attempt to deliver ended.
-type Outcome string
-
-// The outcomes.
-const (
-	Accepted Outcome = "accepted" // the channel has taken it
-	Never    Outcome = "never"    // it will never be taken, and is given up
-	Retry    Outcome = "retry"    // it is tried again
-)
-
-// Delivery is one line of the ledger: one attempt.
-type Delivery struct {
-	Time    time.Time
-	Channel string
-	Message int64
-	Event   string // the event's id
-	Type    string
-	To      string // as Message.To
-	Alarm   string
-	Outcome Outcome
-	Detail  string        // why it failed; the far side's id of the message, where it was accepted
-	Latency time.Duration // since the message was created
 }
 
 // QueueStats is how full a queue is.
@@ -85,24 +60,92 @@ func orEmpty(b []byte) []byte {
 	return b
 }
 
-// DueMessages returns up to limit messages of a channel whose time has come: fire first, then in the order of Commit.
-// What ends an alarm (cleared, reset, closed) waits until all that came before it of that alarm is settled, so nobody
-// reads "raised" after "cleared". A clock that was set back behind the moment NotBefore was decided makes it due at once.
-func (s *Store) DueMessages(ctx context.Context, channel string, now time.Time, limit int) (due []Message, err error) {
+// Due says which messages a channel may send.
+type Due struct {
+	Channel string
+	Now     time.Time
+	Limit   int      // 0 is all
+	Urgent  bool     // only those
+	Apart   bool     // each person is told apart: what ends an alarm waits for nothing of another person
+	Except  []string // people who are left out, as Message.To
+}
+
+// turn is the order of delivery: fire, then what is urgent, then the rest. The index messages_by_turn has the same words.
+const turn = `CASE WHEN class = 'fire' THEN 0 WHEN urgent THEN 1 ELSE 2 END`
+
+const messageColumns = `id, channel, recipient, event, type, alarm, class, urgent, created, not_before, attempts, last_error, body`
+
+// where is the condition of a Due but for its time. What ends an alarm (cleared, reset, closed) waits until what came
+// before it of that alarm is settled, so that nobody reads "raised" after "cleared".
+func (d Due) where() (condition string, args []any) {
+	same := ""
+	if d.Apart {
+		same = ` AND e.recipient = m.recipient`
+	}
+	condition = `channel = ? AND NOT ((type LIKE '%.cleared' OR type LIKE '%.reset' OR type LIKE '%.closed') AND alarm <> ''
+	AND EXISTS (SELECT 1 FROM messages AS e WHERE e.channel = m.channel AND e.alarm = m.alarm AND e.id < m.id` + same + `))`
+	args = []any{d.Channel}
+	if d.Urgent {
+		condition += ` AND urgent`
+	}
+	if len(d.Except) > 0 {
+		condition += ` AND recipient NOT IN (SELECT value FROM json_each(?))`
+		args = append(args, listed(d.Except))
+	}
+	return condition, args
+}
+
+// listed is a list of words for json_each.
+func listed(words []string) string {
+	list, _ := json.Marshal(words) // strings always marshal
+	return string(list)
+}
+
+// DueMessages returns messages of a channel whose time has come: fire first, then what is urgent, then in the order of
+// Commit. A clock that was set back behind the moment NotBefore was decided makes a message due at once.
+func (s *Store) DueMessages(ctx context.Context, d Due) (due []Message, err error) {
+	where, args := d.where()
 	err = s.state.read(ctx, func(db *sql.DB) (err error) {
-		due, err = collect(ctx, db, scanMessage, `
-SELECT id, channel, recipient, event, type, alarm, class, urgent, created, not_before, attempts, last_error, body
-FROM messages AS m
-WHERE channel = ?1 AND (not_before <= ?2 OR decided > ?4)
-	AND NOT ((type LIKE '%.cleared' OR type LIKE '%.reset' OR type LIKE '%.closed') AND alarm <> ''
-		AND EXISTS (SELECT 1 FROM messages AS e WHERE e.channel = m.channel AND e.alarm = m.alarm AND e.id < m.id))
-ORDER BY class <> 'fire', id LIMIT ?3`, channel, nanos(now), orAll(limit), nanos(now.Add(clockSlack)))
+		due, err = collect(ctx, db, scanMessage, `SELECT `+messageColumns+` FROM messages AS m
+WHERE `+where+` AND (not_before <= ? OR decided > ?) ORDER BY `+turn+`, id LIMIT ?`,
+			append(args, nanos(d.Now), nanos(d.Now.Add(clockSlack)), orAll(d.Limit))...)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("store: due messages of %s: %w", channel, err)
+		return nil, fmt.Errorf("store: due messages of %s: %w", d.Channel, err)
 	}
 	return due, nil
+}
+
+// NextDue is the earliest time for which one of the messages of a channel waits, the zero time for one that waits for
+// none; and how many messages of the channel are not settled, of which those that wait for another message have no time.
+func (s *Store) NextDue(ctx context.Context, d Due) (next time.Time, pending int, err error) {
+	where, args := d.where()
+	err = s.state.read(ctx, func(db *sql.DB) error {
+		var earliest sql.NullInt64
+		if err := db.QueryRowContext(ctx, `SELECT MIN(not_before) FROM messages AS m WHERE `+where, args...).Scan(&earliest); err != nil {
+			return err
+		}
+		next = fromNanos(earliest.Int64)
+		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM messages WHERE channel = ?`, d.Channel).Scan(&pending)
+	})
+	if err != nil {
+		return time.Time{}, 0, fmt.Errorf("store: next message of %s: %w", d.Channel, err)
+	}
+	return next, pending, nil
+}
+
+// MessagesOf returns what is not settled of some alarms in a channel, in the order of Commit.
+func (s *Store) MessagesOf(ctx context.Context, channel string, alarms []string) (all []Message, err error) {
+	err = s.state.read(ctx, func(db *sql.DB) (err error) {
+		all, err = collect(ctx, db, scanMessage, `SELECT `+messageColumns+` FROM messages
+WHERE channel = ? AND alarm <> '' AND alarm IN (SELECT value FROM json_each(?)) ORDER BY id`, channel, listed(alarms))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: messages of %s: %w", channel, err)
+	}
+	return all, nil
 }
 
 func scanMessage(rows *sql.Rows) (m Message, err error) {
@@ -113,75 +156,59 @@ func scanMessage(rows *sql.Rows) (m Message, err error) {
 	return m, err
 }
 
-// SettleMessage takes a message out of its queue, Accepted or Never, and writes the ledger. The error wraps ErrNotFound
-// where it was settled before.
-func (s *Store) SettleMessage(ctx context.Context, id int64, outcome Outcome, detail string, at time.Time) error {
+// SettleMessages takes messages out of their queue, Accepted or Never, and writes the ledger: a line each. One attempt
+// may have been for several. The error wraps ErrNotFound where all were settled before.
+func (s *Store) SettleMessages(ctx context.Context, ids []int64, outcome Outcome, detail string, at time.Time) error {
 	err := s.state.write(ctx, func(tx *sql.Tx) error {
 		if outcome != Accepted && outcome != Never {
 			return fmt.Errorf("outcome %q settles nothing", outcome)
 		}
-		if err := enter(tx, id, outcome, detail, at); err != nil {
+		return eachEntered(tx, ids, outcome, detail, at, func(id int64) error {
+			_, err := tx.Exec(`DELETE FROM messages WHERE id = ?`, id)
 			return err
-		}
-		_, err := tx.Exec(`DELETE FROM messages WHERE id = ?`, id)
-		return err
+		})
 	}, nil)
 	if err != nil {
-		return fmt.Errorf("store: settle message %d: %w", id, err)
+		return fmt.Errorf("store: settle messages %v: %w", ids, err)
 	}
 	return nil
 }
 
-// RetryMessage notes a failed attempt and when to try again, and writes the ledger.
-func (s *Store) RetryMessage(ctx context.Context, id int64, notBefore time.Time, why string, at time.Time) error {
+// RetryMessages notes a failed attempt and when to try again, and writes the ledger, as SettleMessages.
+func (s *Store) RetryMessages(ctx context.Context, ids []int64, notBefore time.Time, why string, at time.Time) error {
 	err := s.state.write(ctx, func(tx *sql.Tx) error {
-		if err := enter(tx, id, Retry, why, at); err != nil {
+		return eachEntered(tx, ids, Retry, why, at, func(id int64) error {
+			_, err := tx.Exec(`UPDATE messages SET attempts = attempts + 1, not_before = ?, decided = ?, last_error = ? WHERE id = ?`,
+				nanos(notBefore), nanos(at), why, id)
 			return err
-		}
-		_, err := tx.Exec(`UPDATE messages SET attempts = attempts + 1, not_before = ?, decided = ?, last_error = ? WHERE id = ?`,
-			nanos(notBefore), nanos(at), why, id)
-		return err
+		})
 	}, nil)
 	if err != nil {
-		return fmt.Errorf("store: retry message %d: %w", id, err)
+		return fmt.Errorf("store: retry messages %v: %w", ids, err)
 	}
 	return nil
 }
 
-// enter writes one line of the ledger and drops the lines that are too many.
-func enter(tx *sql.Tx, id int64, outcome Outcome, detail string, at time.Time) error {
-	result, err := tx.Exec(`INSERT INTO deliveries (time, channel, recipient, message, event, type, alarm, outcome, detail, latency)
-		SELECT ?1, channel, recipient, id, event, type, alarm, ?2, ?3, ?1 - created FROM messages WHERE id = ?4`,
-		nanos(at), string(outcome), detail, id)
-	if err != nil {
-		return err
+// eachEntered writes the ledger and changes the message, for each that is there.
+func eachEntered(tx *sql.Tx, ids []int64, outcome Outcome, detail string, at time.Time, change func(id int64) error) error {
+	found := false
+	for _, id := range ids {
+		err := enter(tx, id, outcome, detail, at)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = change(id)
+		}
+		if err != nil {
+			return err
+		}
+		found = true
 	}
-	if n, err := result.RowsAffected(); err != nil || n == 0 {
-		return errors.Join(err, ErrNotFound)
+	if !found {
+		return ErrNotFound
 	}
-	line, err := result.LastInsertId()
-	if err != nil {
-		return err
-	}
-	_, err = tx.Exec(`DELETE FROM deliveries WHERE id <= ?`, line-ledgerRows)
-	return err
-}
-
-// Deliveries returns the newest lines of the ledger, the newest first; limit 0 is all.
-func (s *Store) Deliveries(ctx context.Context, limit int) (ledger []Delivery, err error) {
-	err = s.state.read(ctx, func(db *sql.DB) (err error) {
-		ledger, err = collect(ctx, db, func(rows *sql.Rows) (d Delivery, err error) {
-			var at, latency int64
-			err = rows.Scan(&at, &d.Channel, &d.To, &d.Message, &d.Event, &d.Type, &d.Alarm, &d.Outcome, &d.Detail, &latency)
-			d.Time, d.Latency = fromNanos(at), time.Duration(latency)
-			return d, err
-		}, `SELECT time, channel, recipient, message, event, type, alarm, outcome, detail, latency FROM deliveries ORDER BY id DESC LIMIT ?`, orAll(limit))
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("store: deliveries: %w", err)
-	}
-	return ledger, nil
+	return nil
 }
 
 // PendingMessages tells, by channel, how many messages are not settled.

@@ -29,7 +29,7 @@ func send(t testing.TB, s *Store, lines ...string) []int64 {
 func due(t testing.TB, s *Store, channel string, now time.Time) string {
 	t.Helper()
 	var events []string
-	for _, m := range must[[]Message](t)(s.DueMessages(t.Context(), channel, now, 0)) {
+	for _, m := range must[[]Message](t)(s.DueMessages(t.Context(), Due{Channel: channel, Now: now})) {
 		events = append(events, m.Event)
 	}
 	return strings.Join(events, " ")
@@ -48,7 +48,7 @@ func TestFireGoesFirstThenTheOrderOfCommit(t *testing.T) {
 	wantDue(t, s, "sms", noon, "a-alarm.raised b-alarm.raised g-alarm.raised f-fault.raised")
 	wantDue(t, s, "hook", noon, "g-alarm.raised")
 	wantDue(t, s, "voice", noon, "")
-	if got := must[[]Message](t)(s.DueMessages(t.Context(), "sms", noon, 2)); len(got) != 2 || got[0].Alarm != "a" {
+	if got := must[[]Message](t)(s.DueMessages(t.Context(), Due{Channel: "sms", Now: noon, Limit: 2})); len(got) != 2 || got[0].Alarm != "a" {
 		t.Errorf("limit 2: %+v", got)
 	}
 }
@@ -58,12 +58,12 @@ func TestNobodyReadsRaisedAfterCleared(t *testing.T) {
 	ids := send(t, s, "sms alarm.raised a fire", "sms alarm.cleared a fire", "sms alarm.raised b fire", "hook alarm.cleared a fire")
 	wantDue(t, s, "sms", noon, "a-alarm.raised b-alarm.raised")
 	wantDue(t, s, "hook", noon, "a-alarm.cleared") // its raised is settled, or was never for this channel
-	if err := s.RetryMessage(t.Context(), ids[0], noon.Add(time.Minute), "timeout", noon); err != nil {
+	if err := s.RetryMessages(t.Context(), []int64{ids[0]}, noon.Add(time.Minute), "timeout", noon); err != nil {
 		t.Fatal(err)
 	}
 	wantDue(t, s, "sms", noon, "b-alarm.raised")
 	wantDue(t, s, "sms", noon.Add(time.Minute), "a-alarm.raised b-alarm.raised")
-	if err := s.SettleMessage(t.Context(), ids[0], Accepted, "202", noon.Add(time.Minute)); err != nil {
+	if err := s.SettleMessages(t.Context(), []int64{ids[0]}, Accepted, "202", noon.Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	wantDue(t, s, "sms", noon.Add(time.Minute), "a-alarm.cleared b-alarm.raised")
@@ -72,7 +72,7 @@ func TestNobodyReadsRaisedAfterCleared(t *testing.T) {
 func TestAnEscalationDoesNotWaitForOneThatFails(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	ids := send(t, s, "sms alarm.raised a fire", "sms alarm.escalated a fire")
-	if err := s.RetryMessage(t.Context(), ids[0], noon.Add(time.Hour), "li's number is blocked", noon); err != nil {
+	if err := s.RetryMessages(t.Context(), []int64{ids[0]}, noon.Add(time.Hour), "li's number is blocked", noon); err != nil {
 		t.Fatal(err)
 	}
 	wantDue(t, s, "sms", noon, "a-alarm.escalated")
@@ -96,22 +96,22 @@ func TestTheLedgerHoldsEveryAttempt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check(s.RetryMessage(t.Context(), ids[0], noon.Add(5*time.Second), "503", noon.Add(time.Second)))
-	m := must[[]Message](t)(s.DueMessages(t.Context(), "sms", noon.Add(5*time.Second), 1))[0]
+	check(s.RetryMessages(t.Context(), []int64{ids[0]}, noon.Add(5*time.Second), "503", noon.Add(time.Second)))
+	m := must[[]Message](t)(s.DueMessages(t.Context(), Due{Channel: "sms", Now: noon.Add(5 * time.Second), Limit: 1}))[0]
 	if m.Attempts != 1 || m.LastError != "503" || !m.NotBefore.Equal(noon.Add(5*time.Second)) {
 		t.Errorf("after one failure: %+v", m)
 	}
-	check(s.SettleMessage(t.Context(), ids[0], Accepted, "ok", noon.Add(6*time.Second)))
-	check(s.SettleMessage(t.Context(), ids[1], Never, "404", noon.Add(7*time.Second)))
-	if err := s.SettleMessage(t.Context(), ids[1], Accepted, "", noon); !errors.Is(err, ErrNotFound) {
+	check(s.SettleMessages(t.Context(), []int64{ids[0]}, Accepted, "ok", noon.Add(6*time.Second)))
+	check(s.SettleMessages(t.Context(), []int64{ids[1]}, Never, "404", noon.Add(7*time.Second)))
+	if err := s.SettleMessages(t.Context(), []int64{ids[1]}, Accepted, "", noon); !errors.Is(err, ErrNotFound) {
 		t.Errorf("settled twice: %v, want ErrNotFound", err)
 	}
-	if err := s.RetryMessage(t.Context(), ids[1], noon, "", noon); !errors.Is(err, ErrNotFound) {
+	if err := s.RetryMessages(t.Context(), []int64{ids[1]}, noon, "", noon); !errors.Is(err, ErrNotFound) {
 		t.Errorf("retried after it was settled: %v, want ErrNotFound", err)
 	}
 	s = reopen(t, s)
 	var got []string
-	for _, d := range must[[]Delivery](t)(s.Deliveries(t.Context(), 0)) {
+	for _, d := range must[[]Delivery](t)(s.Deliveries(t.Context(), Ledger{})) {
 		got = append(got, fmt.Sprintf("%s %s %s %s %s", d.Channel, d.Event, d.Outcome, d.Detail, d.Latency))
 	}
 	want := "hook a-alarm.raised never 404 7s\nsms a-alarm.raised accepted ok 6s\nsms a-alarm.raised retry 503 1s"
@@ -124,7 +124,7 @@ func TestTheLedgerHoldsEveryAttempt(t *testing.T) {
 func TestOnlyAcceptedAndNeverSettle(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	id := send(t, s, "sms alarm.raised a fire")[0]
-	if err := s.SettleMessage(t.Context(), id, Retry, "", noon); err == nil {
+	if err := s.SettleMessages(t.Context(), []int64{id}, Retry, "", noon); err == nil {
 		t.Error("a retry settled the message")
 	}
 	wantDue(t, s, "sms", noon, "a-alarm.raised")
@@ -133,7 +133,7 @@ func TestOnlyAcceptedAndNeverSettle(t *testing.T) {
 func TestIDsAreNotUsedTwice(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	first := send(t, s, "sms alarm.raised a fire")[0]
-	if err := s.SettleMessage(t.Context(), first, Accepted, "", noon); err != nil {
+	if err := s.SettleMessages(t.Context(), []int64{first}, Accepted, "", noon); err != nil {
 		t.Fatal(err)
 	}
 	s = reopen(t, s)
@@ -150,5 +150,148 @@ func TestPendingMessages(t *testing.T) {
 	got := must[map[string]QueueStats](t)(s.PendingMessages(t.Context()))
 	if want := (QueueStats{Records: 2, Bytes: 5, Oldest: noon}); len(got) != 2 || got["sms"] != want || got["hook"].Records != 1 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+func TestWhatIsUrgentGoesBeforeTheRest(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	commit(t, s, &Transaction{Messages: []Message{
+		{Channel: "sms", Event: "fault", Created: noon}, {Channel: "sms", Event: "gas", Class: "gas", Urgent: true, Created: noon},
+		{Channel: "sms", Event: "fire-over", Class: "fire", Created: noon}, {Channel: "sms", Event: "fire", Class: "fire", Urgent: true, Created: noon},
+	}})
+	wantDue(t, s, "sms", noon, "fire-over fire gas fault")
+	var urgent []string
+	for _, m := range must[[]Message](t)(s.DueMessages(t.Context(), Due{Channel: "sms", Now: noon, Urgent: true})) {
+		urgent = append(urgent, m.Event)
+	}
+	if got := strings.Join(urgent, " "); got != "fire gas" {
+		t.Errorf("urgent are %q", got)
+	}
+}
+
+// TestEachPersonIsToldApart: where a channel reaches one person at a time, what ends an alarm waits for what the same
+// person has not got, and people can be left out.
+func TestEachPersonIsToldApart(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	var list []Message
+	for _, kind := range []string{"alarm.raised", "alarm.cleared"} {
+		for _, to := range []string{"li", "wang"} {
+			list = append(list, Message{Channel: "sms", Event: to + "-" + kind, Type: kind, To: to, Alarm: "a", Class: "fire", Created: noon})
+		}
+	}
+	tx := &Transaction{Messages: list}
+	commit(t, s, tx)
+	if err := s.SettleMessages(t.Context(), []int64{tx.Messages[1].ID}, Accepted, "", noon); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		due  Due
+		want string
+	}{
+		{Due{Apart: true}, "li-alarm.raised wang-alarm.cleared"},
+		{Due{}, "li-alarm.raised"},
+		{Due{Apart: true, Except: []string{"li", "nobody"}}, "wang-alarm.cleared"},
+	} {
+		tt.due.Channel, tt.due.Now = "sms", noon
+		var got []string
+		for _, m := range must[[]Message](t)(s.DueMessages(t.Context(), tt.due)) {
+			got = append(got, m.Event)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("%+v: due are %v, want %s", tt.due, got, tt.want)
+		}
+	}
+	of := must[[]Message](t)(s.MessagesOf(t.Context(), "sms", []string{"a", "b"}))
+	if len(of) != 3 || of[0].Event != "li-alarm.raised" || of[2].Event != "wang-alarm.cleared" {
+		t.Errorf("of the alarm are %+v", of)
+	}
+}
+
+func TestTheNextMessageAndHowManyWait(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	next := func(want time.Time, pending int) {
+		t.Helper()
+		at, n, err := s.NextDue(t.Context(), Due{Channel: "sms"})
+		if err != nil || !at.Equal(want) || n != pending {
+			t.Errorf("next at %s, %d pending, %v; want %s, %d", at, n, err, want, pending)
+		}
+	}
+	next(time.Time{}, 0)
+	ids := send(t, s, "sms alarm.raised a gas", "sms alarm.cleared a gas", "hook alarm.raised a gas")
+	if err := s.RetryMessages(t.Context(), ids[:1], noon.Add(time.Minute), "503", noon); err != nil {
+		t.Fatal(err)
+	}
+	next(noon.Add(time.Minute), 2) // the cleared one waits for the raised, so its own time says nothing
+}
+
+func TestOneAttemptForSeveralMessages(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	ids := send(t, s, "sms alarm.raised a gas", "sms alarm.raised b gas", "sms alarm.raised c gas")
+	if err := s.RetryMessages(t.Context(), ids[:2], noon.Add(time.Minute), "503", noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SettleMessages(t.Context(), append(ids, 99), Accepted, "msg 7", noon.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SettleMessages(t.Context(), ids, Accepted, "", noon); !errors.Is(err, ErrNotFound) {
+		t.Errorf("settled twice: %v", err)
+	}
+	for l, want := range map[Ledger]string{
+		{}:                                 "c accepted b accepted a accepted b retry a retry",
+		{Alarm: "a"}:                       "a accepted a retry",
+		{Channel: "sms", Limit: 1}:         "c accepted",
+		{Channel: "hook"}:                  "",
+		{Outcome: Retry, Channel: "sms"}:   "b retry a retry",
+		{Since: noon.Add(2 * time.Second)}: "c accepted b accepted a accepted",
+	} {
+		var got []string
+		for _, d := range must[[]Delivery](t)(s.Deliveries(t.Context(), l)) {
+			got = append(got, d.Alarm+" "+string(d.Outcome))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%+v: %v, want %s", l, got, want)
+		}
+	}
+	test := Delivery{Time: noon.Add(time.Hour), Channel: "hook", Event: "test/1", Type: "test", To: "li", Outcome: Accepted, Detail: "id 5", Latency: time.Second}
+	if err := s.RecordDelivery(t.Context(), test); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[[]Delivery](t)(s.Deliveries(t.Context(), Ledger{Channel: "hook"})); len(got) != 1 || got[0] != test {
+		t.Errorf("recorded %+v", got)
+	}
+}
+
+// TestDeliveryIsAskedFromAnIndex: neither the next messages nor the ledger of a channel or alarm need a sort or a scan.
+func TestDeliveryIsAskedFromAnIndex(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	plan := func(query string, args ...any) string {
+		t.Helper()
+		rows, err := s.state.readers.Query(`EXPLAIN QUERY PLAN `+query, args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		var said []string
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			said = append(said, detail)
+		}
+		return strings.Join(said, "; ")
+	}
+	where, args := Due{Channel: "sms"}.where()
+	said := plan(`SELECT * FROM messages AS m WHERE `+where+` ORDER BY `+turn+`, id`, args...)
+	if !strings.Contains(said, "USING INDEX messages_by_turn") || strings.Contains(said, "TEMP B-TREE FOR ORDER BY") {
+		t.Error(said)
+	}
+	for _, l := range []Ledger{{Channel: "sms"}, {Alarm: "a"}, {Channel: "sms", Outcome: Accepted}, {Channel: "sms", Since: noon}} {
+		where, args := l.where()
+		said := plan(`SELECT * FROM deliveries WHERE `+where+` ORDER BY id DESC`, args...)
+		if !strings.Contains(said, "USING INDEX deliveries_by_") || strings.Contains(said, "TEMP B-TREE FOR ORDER BY") {
+			t.Errorf("%+v: %s", l, said)
+		}
 	}
 }

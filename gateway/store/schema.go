@@ -86,6 +86,10 @@ CREATE TABLE tokens ( -- hash is the SHA-256 of what the program holds
 	name TEXT PRIMARY KEY, hash BLOB NOT NULL UNIQUE, role TEXT NOT NULL, made_by TEXT NOT NULL, created INTEGER NOT NULL,
 	used INTEGER NOT NULL, address TEXT NOT NULL
 ) STRICT;
+`, `
+CREATE INDEX messages_by_turn ON messages (channel, CASE WHEN class = 'fire' THEN 0 WHEN urgent THEN 1 ELSE 2 END, id);
+CREATE INDEX deliveries_by_channel ON deliveries (channel, id);
+CREATE INDEX deliveries_by_alarm   ON deliveries (alarm, id) WHERE alarm <> '';
 `},
 	tables: []rescue{
 		{table: "records"}, {table: "messages"}, {table: "settings"}, {table: "users"}, {table: "tokens"}, {table: "alarms"},

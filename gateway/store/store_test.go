@@ -146,7 +146,7 @@ func TestCommitSurvivesReopening(t *testing.T) {
 	if got := must[[]alarm.Record](t)(s.Records(t.Context())); !reflect.DeepEqual(got, tx.Records[:1]) {
 		t.Errorf("records %+v, want %+v", got, tx.Records[:1])
 	}
-	if got := must[[]Message](t)(s.DueMessages(t.Context(), "sms", noon, 10)); !reflect.DeepEqual(got, tx.Messages) {
+	if got := must[[]Message](t)(s.DueMessages(t.Context(), Due{Channel: "sms", Now: noon, Limit: 10})); !reflect.DeepEqual(got, tx.Messages) {
 		t.Errorf("messages %+v, want %+v", got, tx.Messages)
 	}
 	if got := must[int64](t)(s.LastSeq(t.Context())); got != 2 {
