@@ -4,55 +4,59 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"embergate/drivers/conf"
 )
 
-// kind reads the keys of a channel, reports mistakes at their place, and makes its sender; nil where this version has
-// none for the kind.
-type kind func(s conf.Section) Channel
+// kind is one row of the table.
+type kind struct {
+	// personal: it reaches one person at a time, by their number or address.
+	personal bool
+	// read reads the keys of a channel, reports mistakes at their place, and makes its sender; nil where this version has
+	// none for the kind.
+	read func(s conf.Section, o Options) Channel
+}
 
 // kinds is the table of all kinds of channels.
 var kinds = map[string]kind{
-	"webhook":      of(webhookSettings{Timeout: 5 * time.Second}, newWebhook),
-	"wecom":        of(wecomSettings{}, nil),
-	"dingtalk":     of(dingtalkSettings{}, nil),
-	"feishu":       of(feishuSettings{}, nil),
-	"aliyun_sms":   of(aliyunSMSSettings{}, nil),
-	"aliyun_voice": of(aliyunVoiceSettings{PlayTimes: 2}, nil),
-	"tencent_sms":  of(tencentSMSSettings{Region: "ap-guangzhou"}, nil),
-	"email":        of(emailSettings{}, nil),
-	"ntfy":         of(ntfySettings{URL: "https://ntfy.sh"}, nil),
-	"bark":         of(barkSettings{URL: "https://api.day.app", Level: "critical"}, nil),
-	"telegram":     of(telegramSettings{URL: "https://api.telegram.org"}, nil),
-	"alertmanager": of(alertmanagerSettings{}, nil),
+	"webhook":      {read: of(webhookSettings{Timeout: 5 * time.Second}, newWebhook)},
+	"wecom":        {read: of(wecomSettings{URL: "https://qyapi.weixin.qq.com"}, newWecom)},
+	"dingtalk":     {read: of(dingtalkSettings{}, nil)},
+	"feishu":       {read: of(feishuSettings{}, nil)},
+	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{}, nil)},
+	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{PlayTimes: 2}, nil)},
+	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{Region: "ap-guangzhou"}, nil)},
+	"email":        {personal: true, read: of(emailSettings{}, nil)},
+	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, nil)},
+	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, nil)},
+	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, nil)},
+	"alertmanager": {read: of(alertmanagerSettings{}, nil)},
 }
 
-// of makes a kind of its settings, with their defaults, and its constructor.
+// of reads a kind by its settings, with their defaults, and its constructor.
 func of[S any, P interface {
 	*S
 	check(conf.Section)
-}](defaults S, build func(S) Channel) kind {
-	return func(s conf.Section) Channel {
+}](defaults S, build func(S, Options) Channel) func(conf.Section, Options) Channel {
+	return func(s conf.Section, o Options) Channel {
 		settings := defaults
 		s.Decode(&settings)
 		P(&settings).check(s)
 		if build == nil {
 			return nil
 		}
-		return build(settings)
+		return build(settings, o)
 	}
 }
 
-// wecomSettings are a group robot of 企业微信.
-type wecomSettings struct {
-	Key     conf.Secret `yaml:"key"`     // of the robot's address
-	Mention []string    `yaml:"mention"` // mobile numbers, or @all
+// Personal tells whether a channel reaches one person at a time, by their number or address.
+func (c *Channels) Personal(id string) bool {
+	i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == id })
+	return i >= 0 && kinds[c.list[i].kind].personal
 }
-
-func (c *wecomSettings) check(s conf.Section) { needSecret(s, "key", c.Key) }
 
 // dingtalkSettings are a custom robot of 钉钉.
 type dingtalkSettings struct {

@@ -60,7 +60,9 @@ type Message struct {
 	Late  bool         `json:"late"`  // sent more than LateAfter after the event
 	Site  Site         `json:"site"`
 	Alarm *alarm.Alarm `json:"alarm,omitempty"`
-	Text  string       `json:"text"` // one line for people
+	Text  string       `json:"text"`           // one line for people
+	By    string       `json:"by,omitempty"`   // who did it
+	Note  string       `json:"note,omitempty"` // what they said
 	Drill bool         `json:"-"`
 
 	To   []duty.Person `json:"-"` // whom it is for; empty: whoever reads the channel
@@ -151,7 +153,7 @@ func (c *Channels) read(s conf.Section, ids map[string]bool) {
 		return
 	}
 	for kind, at := range found {
-		sender := kinds[kind](at)
+		sender := kinds[kind].read(at, c.o)
 		if sender == nil {
 			c.unbuilt = append(c.unbuilt, i18n.T("channel %s: %s is not built in this version", own.ID, kind))
 		}
@@ -191,7 +193,7 @@ func (c *Channels) Compose(e alarm.Event, now time.Time, to []Address) []store.M
 			continue
 		}
 		stored.Channel, stored.To = a.Channel, strings.Join(a.People, ",")
-		if len(a.People) == 0 || !oneByOne(c.list[i].kind) {
+		if len(a.People) == 0 || !kinds[c.list[i].kind].personal {
 			messages = append(messages, stored)
 			continue
 		}
@@ -203,17 +205,12 @@ func (c *Channels) Compose(e alarm.Event, now time.Time, to []Address) []store.M
 	return messages
 }
 
-// oneByOne tells whether a kind reaches one person at a time.
-func oneByOne(kind string) bool {
-	return strings.HasSuffix(kind, "_sms") || strings.HasSuffix(kind, "_voice") || kind == "email"
-}
-
 // body is what every message of an event has, whomever it is for.
 func (c *Channels) body(e alarm.Event, now time.Time) store.Message {
 	if c.o.Location != nil {
 		e.Time = e.Time.In(c.o.Location)
 	}
-	m := Message{Event: announcedAs(e), ID: e.ID, Time: e.Time, Site: c.o.Site, Alarm: e.Alarm, Text: Text(e, c.o.Lang)}
+	m := Message{Event: announcedAs(e), ID: e.ID, Time: e.Time, Site: c.o.Site, Alarm: e.Alarm, Text: Text(e, c.o.Lang), By: e.By, Note: e.Note}
 	stored := store.Message{Event: e.ID, Type: m.Event, Created: now}
 	if a := e.Alarm; a != nil {
 		stored.Alarm, stored.Class = a.ID, a.Class

@@ -85,7 +85,7 @@ func serve(t *testing.T, answer func(int, http.ResponseWriter, *http.Request)) (
 
 // hook is a webhook to a url, with the test's secret.
 func hook(t *testing.T, url string, timeout time.Duration) *webhook {
-	w := newWebhook(webhookSettings{URL: conf.NewSecret(url), Secret: conf.NewSecret(secret), Timeout: timeout}).(*webhook)
+	w := newWebhook(webhookSettings{URL: conf.NewSecret(url), Secret: conf.NewSecret(secret), Timeout: timeout}, Options{}).(*webhook)
 	t.Cleanup(w.close)
 	return w
 }
@@ -171,7 +171,7 @@ func TestAnswersAreSorted(t *testing.T) {
 			want = "gone"
 		}
 		w := hook(t, "http://127.0.0.1:1/", time.Second)
-		err := w.judge(&http.Response{StatusCode: code, Header: http.Header{}}, nil)
+		err := w.byStatus(reply{status: code, header: http.Header{}})
 		got, refused := "retry", (*Refused)(nil)
 		switch {
 		case err == nil:
