@@ -110,7 +110,7 @@ func (w *web) getStatus(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *web) status(s *Snapshot, now time.Time, l i18n.Lang) statusJSON {
-	g := look(s, now)
+	g := glanceOf(s, now)
 	components := w.components(s, now, l)
 	s = cmp.Or(s, &Snapshot{})
 	status := statusJSON{

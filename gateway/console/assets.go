@@ -90,17 +90,19 @@ func (w *web) asset(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Content-Type", a.contentType)
 	rw.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	send(rw, r, a.plain, a.gzip)
+	send(rw, r, http.StatusOK, a.plain, a.gzip)
 }
 
 // send writes a body, compressed for whoever takes it so.
-func send(rw http.ResponseWriter, r *http.Request, plain, gzipped []byte) {
+func send(rw http.ResponseWriter, r *http.Request, status int, plain, gzipped []byte) {
 	rw.Header().Add("Vary", "Accept-Encoding")
 	if !takesGzip(r.Header.Get("Accept-Encoding")) {
+		rw.WriteHeader(status)
 		rw.Write(plain)
 		return
 	}
 	rw.Header().Set("Content-Encoding", "gzip")
+	rw.WriteHeader(status)
 	rw.Write(gzipped)
 }
 

@@ -70,6 +70,7 @@ type Options struct {
 	Demo    bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics http.Handler // GET /metrics
 
+	Wires  Wires                                       // asks devices now
 	Frames func(device string) ([]drivers.Frame, bool) // the last ones on a device's wire; false: no such device
 	Host   string                                      // host name or address of console.listen; requests for any other than it and loopback are refused
 	Log    *slog.Logger
@@ -78,6 +79,7 @@ type Options struct {
 // web is the console: the options, and what is made of them once.
 type web struct {
 	Options
+	table   []page
 	pages   map[i18n.Lang]*pages
 	assets  assets
 	streams chan struct{} // holds one element for each open stream
@@ -85,17 +87,23 @@ type web struct {
 
 // New is the handler of the console. It does no I/O of its own; everything comes through Source and Acts.
 func New(o Options) http.Handler {
+	w := newWeb(o)
+	mux := http.NewServeMux()
+	for _, r := range w.all() {
+		mux.HandleFunc(r.pattern, r.serve)
+	}
+	return w.guard(mux)
+}
+
+func newWeb(o Options) *web {
 	w := &web{
 		Options: o,
 		assets:  loadAssets(),
 		streams: make(chan struct{}, maxStreams),
 	}
-	w.pages = parsePages(w.assets, o.Demo)
-	mux := http.NewServeMux()
-	for _, r := range append(w.routes(), w.modeRoutes()...) {
-		mux.HandleFunc(r.pattern, r.serve)
-	}
-	return w.guard(mux)
+	w.table = w.allPages()
+	w.pages = parsePages(w.assets, w.table)
+	return w
 }
 
 // Role is what somebody may do; each may do all that those before it may.
@@ -117,10 +125,14 @@ type route struct {
 	serve   http.HandlerFunc
 }
 
+// all are the routes of all files.
+func (w *web) all() []route {
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes())
+}
+
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.
 func (w *web) routes() []route {
 	return []route{
-		{"GET /{$}", Viewer, w.home},
 		{"GET /assets/{name}", Public, w.asset},
 
 		{"GET /healthz", Public, w.healthz},
@@ -150,11 +162,17 @@ func (w *web) routes() []route {
 	}
 }
 
-// lang is the language that a request asks for with ?lang=, or the site's. What a browser prefers is not asked: all
-// who stand before one screen read the same.
+// lang is the language that a request asks for with ?lang=, or asked for with it before, or the site's. What a browser
+// prefers is not asked: all who stand before one screen read the same.
 func (w *web) lang(r *http.Request) i18n.Lang {
 	if asked := i18n.Lang(r.URL.Query().Get("lang")); slices.Contains(i18n.Langs, asked) {
 		return asked
 	}
+	if kept, err := r.Cookie(langCookie); err == nil && slices.Contains(i18n.Langs, i18n.Lang(kept.Value)) {
+		return i18n.Lang(kept.Value)
+	}
 	return w.Lang
 }
+
+// langCookie keeps the language that a browser asked for last.
+const langCookie = "lang"

@@ -53,9 +53,9 @@ type glance struct {
 	devices  deviceCounts
 }
 
-// look says how the home is. The most urgent thing comes first; and it is only well where every reading is good, every
+// glanceOf says how the home is. The most urgent thing comes first; and it is only well where every reading is good, every
 // device answers and every component works.
-func look(s *Snapshot, now time.Time) glance {
+func glanceOf(s *Snapshot, now time.Time) glance {
 	if s == nil {
 		return glance{mood: moodUnknown, kicker: i18n.T("Starting"), headline: i18n.T("Nothing is known yet")}
 	}

@@ -79,13 +79,13 @@ func TestTheHeadlineSaysTheMostUrgentThingAndIsNeverWellInDoubt(t *testing.T) {
 			for _, change := range test.change {
 				change(s)
 			}
-			g := look(s, noon.Add(test.age))
+			g := glanceOf(s, noon.Add(test.age))
 			if g.mood != test.mood || g.kicker.String() != test.kicker || g.headline.String() != test.headline {
 				t.Errorf("%s %q %q\nwant %s %q %q", g.mood, g.kicker, g.headline, test.mood, test.kicker, test.headline)
 			}
 		})
 	}
-	if g := look(nil, noon); g.mood != moodUnknown || g.headline.String() != "Nothing is known yet" {
+	if g := glanceOf(nil, noon); g.mood != moodUnknown || g.headline.String() != "Nothing is known yet" {
 		t.Errorf("before the first snapshot: %+v", g)
 	}
 }

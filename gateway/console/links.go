@@ -7,8 +7,13 @@ import (
 	"embergate/drivers/i18n"
 )
 
-// links are the ways in and out, and what else must work.
-func (v *view) links(s *Snapshot, l i18n.Lang) {
+// linksView are the ways in and out, and what else must work.
+type linksView struct {
+	Endpoints, Uplinks, Channels []linkView
+	Others                       []linkView // components that have no list of their own
+}
+
+func seeLinks(s *Snapshot, l i18n.Lang) (v linksView) {
 	listed := []string{}
 	for _, e := range s.Endpoints {
 		listed = append(listed, "endpoint "+e.ID)
@@ -51,6 +56,7 @@ func (v *view) links(s *Snapshot, l i18n.Lang) {
 		link.working(c.Working, l.Say("works"), l.Say("does not work"), l.Say(c.Why.Format, c.Why.Args...))
 		v.Others = append(v.Others, link)
 	}
+	return v
 }
 
 // working sets the state of a link; the error is shown only while it does not work.

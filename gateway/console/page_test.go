@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"flag"
 	"fmt"
+	"html/template"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,30 +46,42 @@ func pieces(t *testing.T, l i18n.Lang, template string, views ...any) string {
 	t.Helper()
 	var b bytes.Buffer
 	for _, v := range views {
-		if err := parsePages(loadAssets(), true)[l].ExecuteTemplate(&b, template, v); err != nil {
+		if err := anyPage(l).ExecuteTemplate(&b, template, v); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return b.String()
 }
 
+// anyPage is the templates with one of the bodies.
+func anyPage(l i18n.Lang) *template.Template {
+	w := &web{}
+	return parsePages(loadAssets(), w.allPages())[l].bodies[missing]
+}
+
+// nowOf is the first page of a snapshot as its template sees it.
+func nowOf(s *Snapshot, now time.Time, l i18n.Lang) (frameView, nowView) {
+	w := &web{Options: Options{Demo: true}}
+	q := &look{Snapshot: s, Now: now, Lang: l}
+	if s == nil {
+		q.Snapshot = &Snapshot{Time: now}
+	}
+	v, _ := w.seeNow(q)
+	return w.frame(w.nowPage(), s, q), v.(nowView)
+}
+
 func TestPiecesOfThePage(t *testing.T) {
 	for _, l := range i18n.Langs {
 		h := home{l, noon}
-		well, evening := see(h.well(), noon, l), see(h.evening(), noon, l)
-		start, frozen := see(nil, noon, l), see(h.well(), noon.Add(time.Minute), l)
+		well, wellNow := nowOf(h.well(), noon, l)
+		evening, eveningNow := nowOf(h.evening(), noon, l)
+		start, _ := nowOf(nil, noon, l)
+		frozen, _ := nowOf(h.well(), noon.Add(time.Minute), l)
 		golden(t, fmt.Sprintf("glance.%s.html", l), pieces(t, l, "glance.html", well, evening, start, frozen))
-		golden(t, fmt.Sprintf("alarms.%s.html", l), pieces(t, l, "alarms.html", evening, well))
-		golden(t, fmt.Sprintf("links.%s.html", l), pieces(t, l, "links.html", well, evening))
-		golden(t, fmt.Sprintf("phone.%s.html", l), pieces(t, l, "phone.html",
-			struct {
-				view
-				Demo bool
-			}{evening, true},
-			struct {
-				view
-				Demo bool
-			}{well, true}))
+		golden(t, fmt.Sprintf("strip.%s.html", l), pieces(t, l, "strip.html", well, evening, start, frozen))
+		golden(t, fmt.Sprintf("alarms.%s.html", l), pieces(t, l, "alarms.html", eveningNow, wellNow))
+		golden(t, fmt.Sprintf("links.%s.html", l), pieces(t, l, "links.html", wellNow, eveningNow))
+		golden(t, fmt.Sprintf("phone.%s.html", l), pieces(t, l, "phone.html", eveningNow, wellNow))
 
 		lel := h.signal("lel", "", "gas_lel")
 		doubtful := h.good(lel, 3.2)
@@ -221,7 +235,7 @@ func TestThePageIsSmallAndItsAssetsAreKept(t *testing.T) {
 		t.Error("the compressed page is another")
 	}
 	assets := regexp.MustCompile(`/assets/[^"]+`).FindAllString(string(html), -1)
-	if len(assets) != 6 {
+	if len(assets) != 7 {
 		t.Errorf("assets: %v", assets)
 	}
 	for _, path := range assets {
@@ -243,15 +257,22 @@ func TestThePageIsSmallAndItsAssetsAreKept(t *testing.T) {
 
 func TestEverybodyWhoSeesOneSnapshotGetsOneRendering(t *testing.T) {
 	c := newCanned(home{i18n.Chinese, noon}.well())
-	p := parsePages(loadAssets(), false)[i18n.Chinese]
-	first, err := p.render(c.now, noon)
-	if err != nil {
-		t.Fatal(err)
+	w := newWeb(Options{Lang: i18n.Chinese, Source: c, Metrics: http.NotFoundHandler()})
+	render := func(now time.Time, who visitor) rendered {
+		body, _, err := w.renderPage(w.nowPage(), c.now, &look{Now: now, Lang: i18n.Chinese, Who: who})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
 	}
-	if again, _ := p.render(c.now, noon.Add(time.Second)); &again.plain[0] != &first.plain[0] {
+	first := render(noon, visitor{Role: Viewer})
+	if again := render(noon.Add(time.Second), visitor{Role: Viewer}); &again.plain[0] != &first.plain[0] {
 		t.Error("rendered twice")
 	}
-	if later, _ := p.render(c.now, noon.Add(time.Minute)); !bytes.Contains(later.plain, []byte("data-frozen")) {
+	if other := render(noon, visitor{"Zhang", Duty}); bytes.Equal(other.plain, first.plain) || !bytes.Contains(other.plain, []byte("Zhang")) {
+		t.Error("somebody sees the page of somebody else")
+	}
+	if later := render(noon.Add(time.Minute), visitor{Role: Viewer}); !bytes.Contains(later.plain, []byte("data-frozen")) {
 		t.Error("a snapshot that became old is shown as fresh")
 	}
 }
@@ -263,11 +284,11 @@ func BenchmarkPageOf500Devices(b *testing.B) {
 		d.ID = fmt.Sprint("device-", len(s.Devices))
 		s.Devices = append(s.Devices, d)
 	}
-	p := parsePages(loadAssets(), false)[i18n.Chinese]
+	w := newWeb(Options{Lang: i18n.Chinese, Metrics: http.NotFoundHandler()})
 	size := 0
 	for b.Loop() {
 		next := *s // as new as the first
-		page, err := p.render(&next, noon)
+		page, _, err := w.renderPage(w.nowPage(), &next, &look{Now: noon, Lang: i18n.Chinese})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -28,6 +28,7 @@ const (
 //	alarm    one event of the journal that concerns an alarm, in the shape of /api/v1/events
 //	reading  one signal, in the shape of /api/v1/signals: all of them at first, then those that changed
 //	status   in the shape of /api/v1/status: at every change, and every 2 seconds as a sign of life
+//	beat     only where asked for: when to fetch a page again. At once when the journal moves, else every 2 seconds
 //
 // The id of each is the number of the last journal event before it, so that whoever comes back with Last-Event-ID
 // misses no alarm. ?events=alarm,status leaves out the others.
@@ -56,7 +57,7 @@ func (w *web) stream(rw http.ResponseWriter, r *http.Request) {
 func wanted(r *http.Request) func(event string) bool {
 	asked := r.URL.Query().Get("events")
 	names := strings.Split(asked, ",")
-	return func(event string) bool { return asked == "" || slices.Contains(names, event) }
+	return func(event string) bool { return asked == "" && event != "beat" || slices.Contains(names, event) }
 }
 
 // resumeFrom is the number of the journal event after which a stream starts: where the viewer was, or the present. A
@@ -79,6 +80,7 @@ type viewer struct {
 
 	seq  int64     // the last event of the journal that was sent, or passed over
 	sent *Snapshot // whose readings were sent last
+	beat beat
 	buf  bytes.Buffer
 }
 
@@ -122,7 +124,27 @@ func (v *viewer) update(ctx context.Context) error {
 			return err
 		}
 	}
+	if v.wants("beat") {
+		if err := v.pulse(cmp.Or(s, &Snapshot{}), time.Now()); err != nil {
+			return err
+		}
+	}
 	return v.flush()
+}
+
+// beat tells an open page that it is time to fetch itself again.
+type beat struct {
+	Now time.Time `json:"now"`
+	Seq int64     `json:"seq"`
+}
+
+// pulse sends a beat where one is due. Pages of quiet homes cost little that way, and an alarm waits for no clock.
+func (v *viewer) pulse(s *Snapshot, now time.Time) error {
+	if s.Seq == v.beat.Seq && now.Sub(v.beat.Now) < heartbeat-heartbeat/10 {
+		return nil
+	}
+	v.beat, v.seq = beat{now, s.Seq}, s.Seq
+	return v.event("beat", v.beat)
 }
 
 // alarms sends the events of the journal up to a number, a chunk at a time.

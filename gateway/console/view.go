@@ -10,28 +10,17 @@ import (
 	"embergate/rules"
 )
 
-// view is a snapshot in the words of one language: what the templates show.
-type view struct {
-	Lang      i18n.Lang
-	Title     string
-	Site      Site
-	Version   string
-	Time      moment
-	Frozen    bool // the gateway has stopped renewing its state
-	Mood      mood
-	Kicker    string
-	Headline  string
-	More      int
-	Counts    []count
-	Sound     string // alarm or fault: what the page sounds like; "" for silence
-	Alarms    []alarmView
-	Zones     []zoneView
-	Endpoints []linkView
-	Uplinks   []linkView
-	Channels  []linkView
-	Others    []linkView // components that have no list of their own
-	Phone     []phoneView
-	Modes     modesView
+// glanceView is the state of the home in one glance, on every page.
+type glanceView struct {
+	Time     moment
+	Frozen   bool // the gateway has stopped renewing its state
+	Mood     mood
+	Kicker   string
+	Headline string
+	More     int
+	Counts   []count
+	Sound    string // alarm or fault: what the page sounds like; "" for silence
+	Open     string // the ids of open alarms, apart by spaces: what is new among them is told to whoever cannot see it
 }
 
 // count is one of the numbers below the headline.
@@ -91,29 +80,19 @@ type phoneView struct {
 	Look string
 }
 
-// see makes the view of a snapshot.
-func see(s *Snapshot, now time.Time, l i18n.Lang) view {
-	g := look(s, now)
+// seeGlance is the state of the home in the words of one language.
+func seeGlance(s *Snapshot, now time.Time, l i18n.Lang) glanceView {
+	g := glanceOf(s, now)
 	if s == nil {
 		s = &Snapshot{Time: now}
 	}
-	v := view{
-		Lang: l, Site: s.Site, Version: s.Version, Time: at(s.Time, s.Time, l), Frozen: s.frozen(now), Mood: g.mood,
+	v := glanceView{
+		Time: at(s.Time, s.Time, l), Frozen: s.frozen(now), Mood: g.mood,
 		Kicker: l.Say(g.kicker.Format, g.kicker.Args...), Headline: l.Say(g.headline.Format, g.headline.Args...), More: g.more,
 		Counts: counts(g, l), Sound: sound(s.Alarms),
 	}
-	v.Title = v.Headline
-	if v.Site.Name != "" {
-		v.Title += " · " + v.Site.Name
-	}
 	for _, a := range s.Alarms {
-		v.Alarms = append(v.Alarms, seeAlarm(a, s, l))
-	}
-	v.Zones = seeZones(s, l)
-	v.Modes = modesOf(s, s.Time, l)
-	v.links(s, l)
-	for _, m := range s.Phone {
-		v.Phone = append(v.Phone, seeMessage(m, s.Time, l))
+		v.Open += a.ID + " "
 	}
 	return v
 }

@@ -1,10 +1,10 @@
-// Keeps the page what the gateway is: the stream says that something changed, the page is fetched again and its changes
-// are put into place. What could not be fetched for 4.5 seconds is shown as old, so that a frozen page looks frozen.
+// Keeps the page what the gateway is: the stream says when to fetch it again, and its changes are put into place. What could
+// not be fetched for 4.5 seconds is shown as old, so that a frozen page looks frozen. Links lead to other pages in the same
+// way, so that neither the stream nor the leave to sound is lost by a tap.
 'use strict';
 (() => {
   const lostAfter = 4500; // ms
   const root = document.documentElement;
-  const lang = root.lang.slice(0, 2);
   const lost = document.getElementById('lost');
   const lostAge = document.getElementById('lost-age');
   let ahead = 0; // of the gateway's clock before ours, ms
@@ -40,7 +40,7 @@
       if (!want.hasAttribute(a.name) && a.name !== 'open') have.removeAttribute(a.name); // what a person unfolded stays
     }
     for (const a of want.attributes) if (have.getAttribute(a.name) !== a.value) have.setAttribute(a.name, a.value);
-    if (have.hasAttribute('data-age')) return; // its words are tick's
+    if (have.hasAttribute('data-age') || have.hasAttribute('data-keep')) return; // what is in it is a script's, or a person's
     const wanted = new Map([...want.children].filter((c) => c.id).map((c) => [c.id, c]));
     for (const c of [...have.children]) if (c.id && !wanted.has(c.id)) c.remove();
     const known = new Map([...have.children].filter((c) => c.id).map((c) => [c.id, c]));
@@ -67,6 +67,42 @@
     return next;
   }
 
+  // load is the page at an address as a document, or null where it must be loaded as a whole.
+  async function load(address) {
+    const abort = new AbortController();
+    const timeout = setTimeout(() => abort.abort(), 4000);
+    try {
+      const answer = await fetch(address, { signal: abort.signal, cache: 'no-store', headers: { Accept: 'text/html' } });
+      const html = (answer.headers.get('Content-Type') || '').startsWith('text/html');
+      if (!html && !answer.ok) throw new Error(answer.status);
+      if (answer.redirected || !html) return null;
+      const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      const same = fresh.documentElement.dataset.version === root.dataset.version && fresh.documentElement.lang === root.lang &&
+        fresh.body.className === document.body.className && fresh.getElementById('live');
+      return same ? fresh : null; // else the gateway was updated, or it is another sort of page
+    } finally {
+      clearTimeout(timeout);
+    }
+  }
+
+  // show puts a page into place.
+  function show(fresh) {
+    const live = document.getElementById('live');
+    announce(live.dataset.open, fresh);
+    morph(live, fresh.getElementById('live'));
+    document.title = fresh.title;
+    confirmed = performance.now();
+    tick();
+    document.dispatchEvent(new Event('refreshed'));
+  }
+
+  // announce reads out what is new among the open alarms; nothing else on the page interrupts whoever listens.
+  function announce(before, fresh) {
+    const known = before.split(' ');
+    const added = fresh.getElementById('live').dataset.open.split(' ').filter((id) => id && !known.includes(id));
+    if (added.length > 0) put(document.getElementById('news'), fresh.title);
+  }
+
   async function refresh() {
     clearTimeout(waiting);
     if (fetching) return;
@@ -76,36 +112,68 @@
       return;
     }
     fetching = true;
-    const abort = new AbortController();
-    const timeout = setTimeout(() => abort.abort(), 4000);
+    const address = location.href;
     try {
-      const answer = await fetch('/?lang=' + lang, { signal: abort.signal, cache: 'no-store' });
-      if (!answer.ok) throw new Error(answer.status);
-      const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      if (fresh.documentElement.dataset.version !== root.dataset.version) {
-        location.reload(); // the gateway was updated
-        return;
-      }
-      morph(document.getElementById('live'), fresh.getElementById('live'));
-      document.title = fresh.title;
-      confirmed = performance.now();
-      tick();
-      document.dispatchEvent(new Event('refreshed'));
+      const fresh = await load(address);
+      if (address !== location.href) return; // somebody went on meanwhile
+      if (fresh) show(fresh);
+      else location.reload();
     } catch {
       // not confirmed: tick shows it
     } finally {
-      clearTimeout(timeout);
       fetching = false;
       const took = performance.now() - began;
-      next = performance.now() + Math.min(2000, Math.max(500, 4 * took)); // a slow tablet gets its rest
+      next = performance.now() + Math.min(2000, Math.max(250, 4 * took)); // a slow tablet gets its rest
     }
+  }
+
+  // go shows another page; where that fails, the browser loads it, and says why it cannot.
+  async function go(address, remember) {
+    try {
+      const fresh = await load(address);
+      if (!fresh) throw new Error('another sort of page');
+      if (remember) history.pushState(null, '', address);
+      const live = document.getElementById('live');
+      announce(live.dataset.open, fresh);
+      live.replaceChildren();
+      if (document.getElementById('nav')) morph(document.getElementById('nav'), fresh.getElementById('nav'));
+      show(fresh);
+      document.dispatchEvent(new Event('arrived'));
+      scrollTo(0, 0);
+      live.focus({ preventScroll: true });
+    } catch {
+      location.href = address;
+    }
+  }
+
+  document.addEventListener('click', (e) => {
+    const link = e.target.closest('a[href]');
+    if (!link || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || e.altKey || link.target || link.hasAttribute('download')) return;
+    const to = new URL(link.href);
+    if (to.origin !== location.origin || to.hash || to.searchParams.has('lang') || /^\/(api|assets|metrics)/.test(to.pathname)) return;
+    e.preventDefault();
+    go(to.href, true);
+  });
+  addEventListener('popstate', () => go(location.href, false));
+
+  const more = document.getElementById('more');
+  if (more) {
+    more.hidden = false;
+    more.addEventListener('click', () => fold(more.getAttribute('aria-expanded') === 'false'));
+    document.addEventListener('arrived', () => fold(false));
+    document.addEventListener('keydown', (e) => { if (e.key === 'Escape') fold(false); });
+  }
+
+  function fold(open) {
+    more.setAttribute('aria-expanded', open);
+    document.getElementById('nav').classList.toggle('open', open);
   }
 
   function listen() {
     if (stream) stream.close();
     heard = performance.now();
-    stream = new EventSource('/api/v1/stream?events=status&lang=' + lang);
-    stream.addEventListener('status', (e) => {
+    stream = new EventSource('/api/v1/stream?events=beat');
+    stream.addEventListener('beat', (e) => {
       heard = performance.now();
       ahead = Date.parse(JSON.parse(e.data).now) - Date.now();
       refresh();
