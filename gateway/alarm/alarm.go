@@ -93,6 +93,7 @@ type Event struct {
 	By     string    `json:"by,omitempty"`
 	Second string    `json:"second,omitempty"` // the other person, where an act needs two
 	Via    string    `json:"via,omitempty"`    // console, api, link, cli
+	From   string    `json:"from,omitempty"`   // the account, and the address it came from
 	Note   string    `json:"note,omitempty"`
 }
 
@@ -133,8 +134,8 @@ type Condition struct {
 // tagged tells whether what is found now is not meant.
 func (c *Condition) tagged() bool { return c.Drill || c.Test }
 
-// Act is who did something, through which channel, and what they said.
-type Act struct{ By, Via, Note string }
+// Act is who did something, through which channel, from which account and address, and what they said.
+type Act struct{ By, Via, From, Note string }
 
 // Why an act was refused, for callers that must tell: errors.Is(err, ErrState).
 var (

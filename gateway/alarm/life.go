@@ -191,7 +191,7 @@ func (b *Board) event(s *source, a *Alarm, act Act, kind string) Event {
 	as := *a
 	return Event{
 		ID: fmt.Sprintf("%s/%d", a.ID, a.Revision), Time: b.now.UTC(), Type: kind, Alarm: &as,
-		By: act.By, Via: act.Via, Note: act.Note,
+		By: act.By, Via: act.Via, From: act.From, Note: act.Note,
 	}
 }
 
