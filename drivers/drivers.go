@@ -173,6 +173,11 @@ func LinkUp(endpoint string, now time.Time) []Reading {
 	return []Reading{{Signal: endpoint + "." + LinkSignal, Time: now, Value: 1, Quality: Good}}
 }
 
+// LinkDown is the batch that says that an endpoint is not connected, of a driver that goes on waiting for whoever connects to it.
+func LinkDown(endpoint string, now time.Time, why string) []Reading {
+	return []Reading{{Signal: endpoint + "." + LinkSignal, Time: now, Quality: Good, Detail: why}}
+}
+
 // Signals that the gateway itself keeps: LinkSignal of each endpoint is 1 while it is connected, OnlineSignal of each
 // device is 1 while it answers. A device's own signals may not use these names.
 const (

@@ -26,6 +26,8 @@ type settings struct {
 	Retries      int            `yaml:"retries"`
 	Gap          *time.Duration `yaml:"gap"` // between two requests
 	ConnectDelay time.Duration  `yaml:"connect_delay"`
+	Register     string         `yaml:"register"`  // what the converter says first when it dials in
+	Heartbeat    string         `yaml:"heartbeat"` // what it says in between
 }
 
 // line is how a serial line is set.
@@ -35,10 +37,13 @@ type line struct {
 	rs485                    bool // RTS is high while sending, by the kernel
 }
 
-// place is where a wire is: a serial path, or host:port.
+// place is where a wire is: a serial path, a host:port, or a port of ours at which a converter dials in.
 type place struct {
-	framing framing
-	name    string // what wires are shared by
+	framing   framing
+	name      string // what wires are shared by
+	listen    string // the address at which the converter dials in, "" where we dial
+	register  string // by which it is known there; "" is whoever comes
+	heartbeat string
 }
 
 // defaults of what the configuration leaves out.
@@ -46,6 +51,7 @@ const (
 	defaultPort          = "502"
 	defaultSerialTimeout = 500 * time.Millisecond
 	defaultTCPTimeout    = time.Second
+	defaultDialInTimeout = 3 * time.Second // mostly a mobile network lies between
 	defaultSerialGap     = 20 * time.Millisecond
 	defaultEvery         = time.Second
 )
@@ -55,6 +61,7 @@ func decodeSettings(s conf.Section) (set settings, at place, ok bool) {
 	set = settings{Baud: 9600, Parity: "none", StopBits: 1, DataBits: 8, Retries: 1}
 	s.Decode(&set)
 	at, ok = parseURL(s.At("url"), set.URL)
+	at.dialIn(s, set)
 	if ok && at.framing != rtu {
 		for _, key := range []string{"baud", "parity", "stop_bits", "data_bits", "rs485"} {
 			if s.At(key).Exists() {
@@ -78,6 +85,9 @@ func decodeSettings(s conf.Section) (set settings, at place, ok bool) {
 	if s.At("timeout").Exists() && set.Timeout < time.Millisecond {
 		s.At("timeout").Problem("a timeout is at least 1ms")
 	}
+	if set.Timeout == 0 && at.listen != "" {
+		set.Timeout = defaultDialInTimeout
+	}
 	if set.Timeout == 0 {
 		set.Timeout = map[framing]time.Duration{tcp: defaultTCPTimeout, rtuOver: defaultTCPTimeout, rtu: defaultSerialTimeout}[at.framing]
 	}
@@ -98,7 +108,7 @@ func (set settings) line() line {
 	return line{set.Baud, set.DataBits, set.StopBits, set.Parity, set.RS485}
 }
 
-// parseURL reads tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port.
+// parseURL reads tcp://host[:502], rtu:///dev/…, rtu+tcp://host:port, or rtu+listen://[address]:port and tcp+listen://.
 func parseURL(s conf.Section, raw string) (place, bool) {
 	wrong := func() (place, bool) {
 		s.Problem("an address is tcp://host[:502], rtu:///dev/… or rtu+tcp://host:port, not %q", raw)
@@ -114,7 +124,15 @@ func parseURL(s conf.Section, raw string) (place, bool) {
 			s.Problem("a serial line is rtu:// and its whole path: rtu:///dev/serial/by-id/…, not %q", raw)
 			return place{}, false
 		}
-		return place{rtu, filepath.Clean(u.Path)}, true
+		return place{framing: rtu, name: filepath.Clean(u.Path)}, true
+	case "rtu+listen", "tcp+listen":
+		n, err := strconv.Atoi(u.Port())
+		if strings.Trim(u.Path, "/") != "" || err != nil || n < 1 || n > 65535 {
+			s.Problem("a port at which converters dial in is rtu+listen://:PORT or rtu+listen://ADDRESS:PORT, not %q", raw)
+			return place{}, false
+		}
+		listen := net.JoinHostPort(strings.ToLower(u.Hostname()), u.Port())
+		return place{framing: map[string]framing{"rtu+listen": rtuOver, "tcp+listen": tcp}[scheme], name: listen, listen: listen}, true
 	case "tcp", "rtu+tcp":
 		port, framing := u.Port(), tcp
 		if scheme == "rtu+tcp" {
@@ -130,7 +148,7 @@ func parseURL(s conf.Section, raw string) (place, bool) {
 		if n, err := strconv.Atoi(port); u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || err != nil || n < 1 || n > 65535 {
 			return wrong()
 		}
-		return place{framing, net.JoinHostPort(strings.ToLower(u.Hostname()), port)}, true
+		return place{framing: framing, name: net.JoinHostPort(strings.ToLower(u.Hostname()), port)}, true
 	}
 	return wrong()
 }

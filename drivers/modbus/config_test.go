@@ -88,13 +88,13 @@ endpoints:
     devices: [{id: valve, unit: 255, signals: [{id: v, kind: valve, at: "coil:0"}]}]
 `)
 	tcpDriver, serial, over := all[0], all[1], all[2]
-	if s := tcpDriver.settings; tcpDriver.wire.at != (place{tcp, "gateway.example:502"}) || s.Timeout != time.Second || s.Retries != 1 || *s.Gap != 0 {
+	if s := tcpDriver.settings; tcpDriver.wire.at != (place{framing: tcp, name: "gateway.example:502"}) || s.Timeout != time.Second || s.Retries != 1 || *s.Gap != 0 {
 		t.Errorf("%+v %+v", tcpDriver.wire.at, s)
 	}
-	if s := serial.settings; serial.wire.at != (place{rtu, "/dev/ttyUSB0"}) || s.Timeout != 500*time.Millisecond || *s.Gap != 20*time.Millisecond || serial.wire.line != (line{9600, 8, 1, "none", false}) {
+	if s := serial.settings; serial.wire.at != (place{framing: rtu, name: "/dev/ttyUSB0"}) || s.Timeout != 500*time.Millisecond || *s.Gap != 20*time.Millisecond || serial.wire.line != (line{9600, 8, 1, "none", false}) {
 		t.Errorf("%+v %+v", serial.wire, s)
 	}
-	if s := over.settings; over.wire.at != (place{rtuOver, "[::1]:4196"}) || s.Timeout != 3*time.Second || s.Retries != 0 || *s.Gap != 5*time.Millisecond {
+	if s := over.settings; over.wire.at != (place{framing: rtuOver, name: "[::1]:4196"}) || s.Timeout != 3*time.Second || s.Retries != 0 || *s.Gap != 5*time.Millisecond {
 		t.Errorf("%+v %+v", over.wire.at, s)
 	}
 	gas, gas2, meter := tcpDriver.devices[0], tcpDriver.devices[1], tcpDriver.devices[2]

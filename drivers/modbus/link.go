@@ -46,6 +46,7 @@ type link struct {
 
 const (
 	dialTimeout    = 5 * time.Second
+	dialInSilence  = 20                      // exchanges without a byte, after which a converter that dialled in is hung up on
 	mostSilence    = 3                       // exchanges without a byte, after which a TCP connection is made anew
 	slowestSilence = 1750 * time.Microsecond // 3.5 characters above 19200 baud. Source: MODBUS over Serial Line V1.02, 2.5.1.1
 	overSilence    = 20 * time.Millisecond   // what passes for silence behind a TCP connection
@@ -167,13 +168,13 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 			return reply, nil
 		case errors.As(err, &frame):
 			l.silence = 0
-			if frame.broken || l.at.framing == rtuOver {
+			if frame.broken || l.at.framing == rtuOver && l.at.listen == "" {
 				l.drop() // without transaction ids a stream out of step gives one unit's answer to another
 			}
 			return nil, err
 		case errors.Is(err, errSilent):
 			l.silence++
-			if l.at.framing == rtuOver || l.at.framing == tcp && l.silence >= mostSilence {
+			if most := l.patience(); most > 0 && l.silence >= most {
 				l.drop()
 			}
 			return nil, err
@@ -186,6 +187,20 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 			return nil, fmt.Errorf("%w: %w", errLost, err)
 		}
 	}
+}
+
+// patience is how many exchanges without a byte back end a connection; 0 where none does. Who dials us comes back when it likes,
+// so its connection is kept for long; the unit of a late reply tells it from the one that is waited for, as on a serial line.
+func (l *link) patience() int {
+	switch {
+	case l.at.framing == rtu:
+		return 0
+	case l.at.listen != "":
+		return dialInSilence
+	case l.at.framing == rtuOver:
+		return 1
+	}
+	return mostSilence
 }
 
 // exchange writes one request and reads its reply. An error is errSilent, a *frameError, or that of a lost connection.
@@ -279,7 +294,7 @@ func (l *link) receiveTCP(request []byte, deadline time.Time) ([]byte, error) {
 		if used > 0 && (reply == nil || used > len(reply)) {
 			l.note(received[:used-len(reply)], "a late reply: thrown away")
 		}
-		if reply != nil && len(received) > used {
+		if reply != nil && len(l.at.withoutHeartbeats(received[used:])) > 0 {
 			l.drop() // what follows the reply may be the beginning of another frame
 		}
 		if reply != nil && scanned == nil {

@@ -32,7 +32,7 @@ func New() drivers.Protocol { return protocol(openWire) }
 
 // protocol is New with its own way to open a wire.
 func protocol(open opener) drivers.Protocol {
-	wires := map[string]*wire{}
+	wires, doors := map[string]*wire{}, map[string]*door{}
 	return func(e drivers.Endpoint) drivers.Driver {
 		set, at, known := decodeSettings(e.Settings)
 		d := &driver{Endpoint: e, settings: set}
@@ -47,6 +47,7 @@ func protocol(open opener) drivers.Protocol {
 		case w == nil:
 			w = &wire{at: at, line: set.line(), open: open}
 			wires[at.name] = w
+			w.enter(doors, e.Settings)
 		case w.at != at:
 			e.Settings.At("url").Problem("%s cannot speak Modbus TCP and RTU at once: the devices %s and %s want both",
 				at.name, strings.Join(w.users, ", "), strings.Join(d.ids(), ", "))
@@ -128,12 +129,17 @@ func (d *driver) LogFrames(device string, until time.Time) bool {
 func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	s := d.wire.join(d)
 	defer d.wire.leave(s, d)
-	select {
-	case <-s.up:
-	case <-s.done:
-		return s.err
-	case <-ctx.Done():
-		return nil
+	for up := false; !up; {
+		select {
+		case <-s.up:
+			up = true
+		case <-s.done:
+			return s.err
+		case <-ctx.Done():
+			return nil
+		case <-d.wire.lateness():
+			emit(drivers.LinkDown(d.ID, time.Now(), "no converter has dialled in at "+d.wire.at.name))
+		}
 	}
 	d.warnPath()
 	emit(drivers.LinkUp(d.ID, time.Now()))

@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -18,6 +19,7 @@ type wire struct {
 	at    place
 	line  line
 	open  opener
+	door  *door         // where the converter dials in, nil where we dial
 	users []string      // the devices declared on it, while the configuration is read
 	delay time.Duration // after connecting, the longest that one of the endpoints asks for
 
@@ -151,7 +153,17 @@ func (s *session) own(ctx context.Context) (err error) {
 			err = fmt.Errorf("%w: %v\n%s", drivers.ErrPanic, p, debug.Stack())
 		}
 	}()
-	if err := s.link.connect(); err != nil {
+	if s.wire.door != nil {
+		if err := s.wire.door.keepOpen(); err != nil {
+			return err
+		}
+		defer s.wire.door.leave()
+	}
+	err = s.link.connect()
+	for errors.Is(err, errNobody) && ctx.Err() == nil {
+		err = s.link.connect()
+	}
+	if err != nil {
 		return err
 	}
 	close(s.up)

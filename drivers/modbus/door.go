@@ -1,0 +1,295 @@
+package modbus
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"embergate/drivers/conf"
+)
+
+// door is a TCP port at which converters (DTUs, mostly on a mobile network) dial in. Each says first who it is, the registration
+// packet, and belongs to the wire with that registration; in between it may send heartbeats, which are no part of any reply.
+// The port is open while a session of one of its wires runs.
+type door struct {
+	address string
+	names   []string // registrations of its wires; "" where one wire takes whoever comes
+
+	mu       sync.Mutex
+	users    int // guarded by mu, as is what follows
+	listener net.Listener
+	ready    map[string]*caller       // by registration: it waits to be used
+	waiting  map[string]chan struct{} // by registration: closed when there is one
+	used     map[string]net.Conn      // by registration
+	strange  map[net.Conn]bool        // have not said who they are
+	running  sync.WaitGroup
+}
+
+// Bounds of what strangers may cost.
+const (
+	registerTime = 10 * time.Second // until a converter has said who it is
+	mostStrange  = 64
+	lateAfter    = 10 * time.Second // after which a wire says that nobody has dialled in
+)
+
+// errNobody tells that no converter has dialled in yet.
+var errNobody = errors.New("no converter has dialled in")
+
+// dialIn completes a place at which a converter dials in, from the endpoint's keys.
+func (at *place) dialIn(s conf.Section, set settings) {
+	if at.listen == "" {
+		for _, key := range []string{"register", "heartbeat"} {
+			if s.At(key).Exists() {
+				s.At(key).Problem("this key is for a converter that dials in, rtu+listen://:PORT")
+			}
+		}
+		return
+	}
+	at.register, at.heartbeat = packet(s.At("register"), set.Register), packet(s.At("heartbeat"), set.Heartbeat)
+	if at.register != "" {
+		at.name += " " + set.Register
+	}
+}
+
+// packet is bytes written as they are, or in hexadecimal after hex:.
+func packet(s conf.Section, text string) string {
+	digits, isHex := strings.CutPrefix(text, "hex:")
+	if !isHex {
+		return text
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+	if err != nil || len(b) == 0 {
+		s.Problem("%q is no hexadecimal: write it as hex:01 02 0A", text)
+	}
+	return string(b)
+}
+
+// enter makes the wire one of the door at its address, and reports what would leave open whose a converter is.
+func (w *wire) enter(doors map[string]*door, s conf.Section) {
+	if w.at.listen == "" {
+		return
+	}
+	d := doors[w.at.listen]
+	if d == nil {
+		d = &door{address: w.at.listen}
+		doors[w.at.listen] = d
+	}
+	for _, name := range d.names {
+		if strings.HasPrefix(name, w.at.register) || strings.HasPrefix(w.at.register, name) {
+			s.At("register").Problem("converters that dial in at %s must be told apart: give each endpoint a register of its own, none the beginning of another", w.at.listen)
+			break
+		}
+	}
+	d.names = append(d.names, w.at.register)
+	w.door = d
+	w.open = func(ctx context.Context, at place, _ line) (port, error) { return d.take(ctx, at) }
+}
+
+// lateness is when the wire says that nobody has dialled in; never where we dial.
+func (w *wire) lateness() <-chan time.Time {
+	if w.door == nil {
+		return nil
+	}
+	return time.After(lateAfter)
+}
+
+// keepOpen opens the port, or counts one more who needs it.
+func (d *door) keepOpen() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.users == 0 {
+		l, err := net.Listen("tcp", d.address)
+		if err != nil {
+			return fmt.Errorf("modbus: wait for converters: %w", err)
+		}
+		d.listener = l
+		d.ready, d.waiting = map[string]*caller{}, map[string]chan struct{}{}
+		d.used, d.strange = map[string]net.Conn{}, map[net.Conn]bool{}
+		d.running.Go(func() { d.welcome(l) })
+	}
+	d.users++
+	return nil
+}
+
+// leave closes the port after its last user, with all who have come and are not used.
+func (d *door) leave() {
+	d.mu.Lock()
+	d.users--
+	last := d.users == 0
+	if last {
+		d.listener.Close()
+		for conn := range d.strange {
+			conn.Close()
+		}
+		for _, c := range d.ready {
+			c.Close()
+		}
+	}
+	d.mu.Unlock()
+	if last {
+		d.running.Wait()
+	}
+}
+
+// welcome accepts converters until the listener is closed.
+func (d *door) welcome(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // too many open files, or it is gone already
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		d.mu.Lock()
+		full := len(d.strange) >= mostStrange || d.users == 0
+		if !full {
+			d.strange[conn] = true
+			d.running.Go(func() { d.meet(conn) })
+		}
+		d.mu.Unlock()
+		if full {
+			conn.Close()
+		}
+	}
+}
+
+// meet lets a converter say who it is, and gives it to who waits for it. One that was in use under its name is hung up on: it
+// has dialled anew because that connection is dead.
+func (d *door) meet(conn net.Conn) {
+	name, rest, known := d.ask(conn)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.strange, conn)
+	if !known || d.users == 0 {
+		conn.Close()
+		return
+	}
+	if old := d.used[name]; old != nil {
+		old.Close()
+		delete(d.used, name)
+	}
+	if old := d.ready[name]; old != nil {
+		old.Close()
+	}
+	d.ready[name] = &caller{Conn: conn, pending: rest}
+	if c := d.waiting[name]; c != nil {
+		close(c)
+		delete(d.waiting, name)
+	}
+}
+
+// ask reads until one of the registrations is there.
+func (d *door) ask(conn net.Conn) (name string, rest []byte, known bool) {
+	if len(d.names) == 1 && d.names[0] == "" {
+		return "", nil, true
+	}
+	conn.SetReadDeadline(time.Now().Add(registerTime))
+	defer conn.SetReadDeadline(time.Time{})
+	var said []byte
+	chunk := make([]byte, 256)
+	for len(said) < 512 {
+		n, err := conn.Read(chunk)
+		said = append(said, chunk[:n]...)
+		for _, name := range d.names {
+			if bytes.HasPrefix(said, []byte(name)) {
+				return name, said[len(name):], true
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	return "", nil, false
+}
+
+// take is the converter of a wire, which may have to be waited for; the error wraps errNobody where it does not come.
+func (d *door) take(ctx context.Context, at place) (port, error) {
+	timer := time.NewTimer(dialTimeout)
+	defer timer.Stop()
+	for {
+		d.mu.Lock()
+		if c := d.ready[at.register]; c != nil {
+			delete(d.ready, at.register)
+			d.used[at.register] = c.Conn
+			d.mu.Unlock()
+			c.heartbeat, c.header = []byte(at.heartbeat), at.framing == tcp
+			return c, nil
+		}
+		come := d.waiting[at.register]
+		if come == nil {
+			come = make(chan struct{})
+			d.waiting[at.register] = come
+		}
+		d.mu.Unlock()
+		select {
+		case <-come:
+		case <-timer.C:
+			return nil, fmt.Errorf("%w at %s", errNobody, at.name)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// caller is the connection of a converter that dialled in. Its heartbeats are left out: one that comes by itself, and with a
+// Modbus TCP header before what answers a request. Before an RTU frame they are noise, which the frame's CRC is found behind.
+type caller struct {
+	net.Conn
+	heartbeat []byte
+	header    bool   // Modbus TCP
+	pending   []byte // was read with the registration
+	within    bool   // an answer has begun
+}
+
+// Write sends a request: what comes next begins an answer.
+func (c *caller) Write(p []byte) (int, error) {
+	c.within = false
+	return c.Conn.Write(p)
+}
+
+// Read reads what is no heartbeat.
+func (c *caller) Read(p []byte) (int, error) {
+	for {
+		n, err := copy(p, c.pending), error(nil)
+		c.pending = c.pending[n:]
+		if n == 0 {
+			n, err = c.Conn.Read(p)
+		}
+		kept := c.strip(p[:n])
+		if len(kept) > 0 || n == 0 || err != nil {
+			return copy(p, kept), err
+		}
+	}
+}
+
+func (c *caller) strip(b []byte) []byte {
+	switch {
+	case len(c.heartbeat) == 0:
+		return b
+	case bytes.Equal(b, c.heartbeat):
+		return nil
+	case c.within || !c.header:
+		return b
+	}
+	b = withoutPrefix(b, c.heartbeat)
+	c.within = len(b) > 0
+	return b
+}
+
+func withoutPrefix(b, prefix []byte) []byte {
+	for len(prefix) > 0 && bytes.HasPrefix(b, prefix) {
+		b = b[len(prefix):]
+	}
+	return b
+}
+
+// withoutHeartbeats is what a converter said besides being alive.
+func (at place) withoutHeartbeats(b []byte) []byte { return withoutPrefix(b, []byte(at.heartbeat)) }
