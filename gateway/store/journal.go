@@ -19,6 +19,9 @@ type Transaction struct {
 	Events   []alarm.Event  // appended to the journal; Seq is filled in
 	Records  []alarm.Record // upserted by Key, deleted where Gone
 	Messages []Message      // for the channels; ID is filled in
+	Settings []Setting      // upserted by Key, deleted where Value is ""
+
+	Withdrawn []string // ids of alarms: their reminders and escalations that wait are no longer wanted, but for Messages
 }
 
 // Commit writes all of tx, on disk when it returns nil, or nothing. It fills in Seq of the events and ID of the messages.
@@ -32,6 +35,16 @@ func (s *Store) Commit(ctx context.Context, tx *Transaction) error {
 		}
 		for _, r := range tx.Records {
 			if err := putRecord(db, r); err != nil {
+				return err
+			}
+		}
+		for _, set := range tx.Settings {
+			if err := putSetting(db, set); err != nil {
+				return err
+			}
+		}
+		for _, id := range tx.Withdrawn {
+			if err := withdraw(db, id); err != nil {
 				return err
 			}
 		}

@@ -198,6 +198,41 @@ func (s *Store) Set(ctx context.Context, key, value string) error {
 	return nil
 }
 
+// Setting is a setting in a transaction.
+type Setting struct{ Key, Value string }
+
+// putSetting stores a setting, and forgets one without a value.
+func putSetting(tx *sql.Tx, set Setting) (err error) {
+	if set.Value == "" {
+		_, err = tx.Exec(`DELETE FROM settings WHERE key = ?`, set.Key)
+	} else {
+		_, err = tx.Exec(`INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, set.Key, set.Value)
+	}
+	if err != nil {
+		return fmt.Errorf("setting %s: %w", set.Key, err)
+	}
+	return nil
+}
+
+// Settings are those whose keys begin with a prefix, by what follows it.
+func (s *Store) Settings(ctx context.Context, prefix string) (map[string]string, error) {
+	values := map[string]string{}
+	err := s.state.read(ctx, func(db *sql.DB) error {
+		clear(values)
+		_, err := collect(ctx, db, func(rows *sql.Rows) (key string, err error) {
+			var value string
+			err = rows.Scan(&key, &value)
+			values[key[len(prefix):]] = value
+			return key, err
+		}, `SELECT key, value FROM settings WHERE substr(key, 1, ?) = ?`, len(prefix), prefix)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("store: settings %s: %w", prefix, err)
+	}
+	return values, nil
+}
+
 // nanos is how times are stored: nanoseconds since 1970 UTC, 0 for the zero time.
 func nanos(t time.Time) int64 {
 	if t.IsZero() {
