@@ -24,7 +24,7 @@ type kind struct {
 var kinds = map[string]kind{
 	"webhook":      {read: of(webhookSettings{Timeout: 5 * time.Second}, newWebhook)},
 	"wecom":        {read: of(wecomSettings{URL: "https://qyapi.weixin.qq.com"}, newWecom)},
-	"dingtalk":     {read: of(dingtalkSettings{}, nil)},
+	"dingtalk":     {read: of(dingtalkSettings{URL: "https://oapi.dingtalk.com"}, newDingtalk)},
 	"feishu":       {read: of(feishuSettings{}, nil)},
 	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{}, nil)},
 	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{PlayTimes: 2}, nil)},
@@ -57,16 +57,6 @@ func (c *Channels) Personal(id string) bool {
 	i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == id })
 	return i >= 0 && kinds[c.list[i].kind].personal
 }
-
-// dingtalkSettings are a custom robot of 钉钉.
-type dingtalkSettings struct {
-	Token   conf.Secret `yaml:"token"`   // access_token of the robot's address
-	Secret  conf.Secret `yaml:"secret"`  // SEC…, where the robot signs (加签)
-	Keyword string      `yaml:"keyword"` // where the robot asks for one: it goes into every message
-	Mention []string    `yaml:"mention"`
-}
-
-func (c *dingtalkSettings) check(s conf.Section) { needSecret(s, "token", c.Token) }
 
 // feishuSettings are a custom robot of 飞书 or Lark.
 type feishuSettings struct {

@@ -111,7 +111,8 @@ func (r *ration) take() bool {
 
 // bodyCoded are the kinds whose far side answers with a code in the body.
 var bodyCoded = map[string]string{
-	"wecom": `url: "%s", key: k3yOfTheRobot`,
+	"wecom":    `url: "%s", key: k3yOfTheRobot`,
+	"dingtalk": `url: "%s", token: t0kenOfTheRobot, secret: SEC0123456789abcdef0123456789abcdef`,
 }
 
 // personOnDuty has a number and an address.

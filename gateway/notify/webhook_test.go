@@ -35,6 +35,7 @@ type received struct {
 	header http.Header
 	body   []byte
 	method string
+	uri    string
 }
 
 // receiver is a webhook's far side.
@@ -47,7 +48,7 @@ type receiver struct {
 func (h *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	h.mu.Lock()
-	h.got = append(h.got, received{r.Header.Clone(), body, r.Method})
+	h.got = append(h.got, received{r.Header.Clone(), body, r.Method, r.URL.RequestURI()})
 	n := len(h.got)
 	h.mu.Unlock()
 	if h.answer != nil {
