@@ -25,7 +25,7 @@ var kinds = map[string]kind{
 	"webhook":      {read: of(webhookSettings{Timeout: 5 * time.Second}, newWebhook)},
 	"wecom":        {read: of(wecomSettings{URL: "https://qyapi.weixin.qq.com"}, newWecom)},
 	"dingtalk":     {read: of(dingtalkSettings{URL: "https://oapi.dingtalk.com"}, newDingtalk)},
-	"feishu":       {read: of(feishuSettings{}, nil)},
+	"feishu":       {read: of(feishuSettings{}, newFeishu)},
 	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{}, nil)},
 	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{PlayTimes: 2}, nil)},
 	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{Region: "ap-guangzhou"}, nil)},
@@ -57,16 +57,6 @@ func (c *Channels) Personal(id string) bool {
 	i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == id })
 	return i >= 0 && kinds[c.list[i].kind].personal
 }
-
-// feishuSettings are a custom robot of 飞书 or Lark.
-type feishuSettings struct {
-	Token   conf.Secret `yaml:"token"` // the last part of the robot's address
-	Secret  conf.Secret `yaml:"secret"`
-	Keyword string      `yaml:"keyword"`
-	Lark    bool        `yaml:"lark"` // the international service
-}
-
-func (c *feishuSettings) check(s conf.Section) { needSecret(s, "token", c.Token) }
 
 // aliyunSMSSettings are short messages by 阿里云; the numbers are those of the people on duty.
 type aliyunSMSSettings struct {

@@ -113,6 +113,7 @@ func (r *ration) take() bool {
 var bodyCoded = map[string]string{
 	"wecom":    `url: "%s", key: k3yOfTheRobot`,
 	"dingtalk": `url: "%s", token: t0kenOfTheRobot, secret: SEC0123456789abcdef0123456789abcdef`,
+	"feishu":   `url: "%s", token: t0kenOfTheRobot, secret: fs-demo-secret-01`,
 }
 
 // personOnDuty has a number and an address.

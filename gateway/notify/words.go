@@ -151,11 +151,13 @@ func (w words) body(limit int) string {
 	return w.text(limit)
 }
 
-// wide writes what begins or ends markup as its wide twin, of the same look: no name can become markup.
+// wideMarkup writes what begins or ends markup as its wide twin, of the same look.
+var wideMarkup = strings.NewReplacer("<", "＜", ">", "＞")
+
+// wide writes what begins or ends markup wide: no name can become markup.
 func (w words) wide() words {
-	twins := strings.NewReplacer("<", "＜", ">", "＞")
 	for _, part := range []*string{&w.mark, &w.place, &w.kind, &w.when, &w.do, &w.foot} {
-		*part = twins.Replace(*part)
+		*part = wideMarkup.Replace(*part)
 	}
 	return w
 }
