@@ -299,7 +299,7 @@ func (g *Gateway) openStore() (st *store.Store, away error, forget func(), err e
 // serve keeps the console listening: an address that is taken must not keep alarms from working.
 func (g *Gateway) serve(ctx context.Context, h *hub) {
 	handler := console.New(console.Options{
-		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Demo: g.Demo, Host: g.cfg.Console.host(), Metrics: g.metrics.handler(), Frames: g.frames, Log: g.Log,
+		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Notes: h, Demo: g.Demo, Host: g.cfg.Console.host(), Metrics: g.metrics.handler(), Frames: g.frames, Log: g.Log,
 	})
 	listener := g.Listener
 	for ctx.Err() == nil {

@@ -119,7 +119,8 @@ func (h *hub) Events(ctx context.Context, after int64, limit int) ([]alarm.Event
 
 // Alarm is one alarm with its events.
 func (h *hub) Alarm(ctx context.Context, id string) (alarm.Alarm, []alarm.Event, error) {
-	return h.store.Alarm(ctx, id)
+	a, events, err := h.store.Alarm(ctx, id)
+	return a, events, missing(err)
 }
 
 // Alarms are the open ones, or all.

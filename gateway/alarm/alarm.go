@@ -67,7 +67,9 @@ type Alarm struct {
 	RuleGone       bool        `json:"rule_gone,omitempty"` // its rule is no longer in force: only a person can end it
 	Verdict        string      `json:"verdict"`
 	Message        string      `json:"message"`
-	Revision       int         `json:"revision"` // events of this alarm so far
+	Notes          int         `json:"notes,omitempty"`  // what people added to it
+	Photos         int         `json:"photos,omitempty"` // of them, with a picture
+	Revision       int         `json:"revision"`         // events of this alarm so far
 }
 
 // Open tells whether the alarm still asks for something of somebody.
@@ -95,6 +97,7 @@ type Event struct {
 	Via    string    `json:"via,omitempty"`    // console, api, link, cli
 	From   string    `json:"from,omitempty"`   // the account, and the address it came from
 	Note   string    `json:"note,omitempty"`
+	Photo  *Photo    `json:"photo,omitempty"` // that came with the note
 }
 
 // The types of events that the board gives.
@@ -113,6 +116,7 @@ const (
 	EventClosed       = "alarm.closed"
 	EventReminder     = "alarm.reminder"
 	EventEscalated    = "alarm.escalated"
+	EventNoted        = "alarm.noted" // somebody added a comment or a picture
 )
 
 // Condition is what the rules found at one source, at one time.

@@ -176,7 +176,8 @@ type canned struct {
 	journal []alarm.Event
 	done    []string // acts, as "ack 00000007 by 张三 via console: note"
 	refuse  error
-	failing error // of Events, Alarm, Alarms
+	failing error         // of Events, Alarm, Alarms
+	told    []alarm.Event // of Alarm; nil: that it was raised
 }
 
 func newCanned(s *Snapshot) *canned { return &canned{now: s, changed: make(chan struct{})} }
@@ -226,6 +227,9 @@ func (c *canned) Alarm(_ context.Context, id string) (alarm.Alarm, []alarm.Event
 		return alarm.Alarm{}, nil, fs.ErrNotExist
 	}
 	a := s.Alarms[i]
+	if c.told != nil {
+		return a, c.told, c.failing
+	}
 	return a, []alarm.Event{{Seq: 1, ID: a.ID + ".1", Time: a.RaisedAt, Type: alarm.EventRaised, Alarm: &a}}, c.failing
 }
 
@@ -300,7 +304,7 @@ func (c *canned) Shelve(_ context.Context, id string, until time.Time, second st
 func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 	t.Helper()
 	return New(Options{
-		Lang: l, Source: c, Acts: c, History: c, Demo: true, Log: slog.New(slog.DiscardHandler),
+		Lang: l, Source: c, Acts: c, History: c, Notes: c, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)

@@ -67,6 +67,7 @@ type Options struct {
 	Source  Source
 	Acts    Acts
 	History Historian
+	Notes   Notes
 	Demo    bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics http.Handler // GET /metrics
 
@@ -127,7 +128,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

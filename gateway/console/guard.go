@@ -37,7 +37,7 @@ func (w *web) guard(mux *http.ServeMux) http.Handler {
 			w.problem(rw, r, http.StatusMisdirectedRequest, i18n.T("%q is not a name of this gateway", r.Host))
 			return
 		}
-		r.Body = http.MaxBytesReader(rw, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(rw, r.Body, longestBody(r))
 		inner.ServeHTTP(rw, r)
 	})
 }

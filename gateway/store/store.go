@@ -57,7 +57,8 @@ type Store struct {
 	series *file
 
 	history    *History
-	reserve    int64 // space of the disk that telemetry leaves to alarms; tests change it
+	reserve    int64      // space of the disk that telemetry leaves to alarms; tests change it
+	photos     sync.Mutex // one picture is written at a time
 	mu         sync.Mutex
 	damage     []i18n.Text       // guarded by mu
 	queues     map[string]*Queue // guarded by mu

@@ -1,0 +1,208 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
+)
+
+//go:embed report
+var reportFiles embed.FS
+
+// eventWords say what happened to an alarm.
+var eventWords = map[string]i18n.Text{
+	alarm.EventRaised:       i18n.T("raised"),
+	alarm.EventFaultRaised:  i18n.T("raised"),
+	alarm.EventCounted:      i18n.T("raised again"),
+	alarm.EventCleared:      i18n.T("cleared"),
+	alarm.EventFaultCleared: i18n.T("cleared"),
+	alarm.EventAcknowledged: i18n.T("acknowledged"),
+	alarm.EventSilenced:     i18n.T("silenced"),
+	alarm.EventReset:        i18n.T("reset"),
+	alarm.EventShelved:      i18n.T("shelved"),
+	alarm.EventUnshelved:    i18n.T("shelf ended"),
+	alarm.EventVerdict:      i18n.T("verdict given"),
+	alarm.EventClosed:       i18n.T("closed"),
+	alarm.EventReminder:     i18n.T("reminder"),
+	alarm.EventEscalated:    i18n.T("escalated"),
+	alarm.EventNoted:        i18n.T("note"),
+}
+
+// verdictWords say what an alarm was; one that begins with false: has its cause behind it.
+var verdictWords = map[string]i18n.Text{
+	"real": i18n.T("real"), "drill": i18n.T("drill"), "test": i18n.T("test"), "fault": i18n.T("fault of the equipment"),
+}
+
+func verdict(v string, l i18n.Lang) string {
+	if cause, ok := strings.CutPrefix(v, "false:"); ok {
+		return l.Say("false alarm: %s", cause)
+	}
+	if word, ok := verdictWords[v]; ok {
+		return l.Say(word.Format)
+	}
+	return v
+}
+
+// eventWord says what an event is, by its type where there is no word for it.
+func eventWord(kind string, l i18n.Lang) string {
+	if word, ok := eventWords[kind]; ok {
+		return l.Say(word.Format)
+	}
+	return kind
+}
+
+// reportView is an incident on paper: everything that is known of one alarm.
+type reportView struct {
+	Lang              i18n.Lang
+	Site              Site
+	Zone              string // time zone of all times
+	Made              string
+	Alarm             alarmView
+	Open              bool
+	Verdict           string
+	Raised, Acked     string
+	Cleared, Closed   string
+	AnsweredIn, Until string // from raised to the first acknowledgement; to the end
+	Timeline          []reportLine
+	Deliveries        []reportLine
+	Photos            []reportPhoto
+	Style             template.CSS // "" where the page loads it
+}
+
+// reportLine is a row of the timeline, or of the deliveries.
+type reportLine struct {
+	Seq                           int64
+	Time, After                   string
+	What, Who, Via, Reading, Note string
+	Photo                         int
+}
+
+type reportPhoto struct {
+	N                     int
+	Source                template.URL
+	Time, Who, Note, Hash string
+	Missing               bool
+}
+
+// getReport answers with an alarm for the printer. With embed=1 the page needs nothing beside itself, as for a file.
+func (w *web) getReport(rw http.ResponseWriter, r *http.Request) {
+	l, id, alone := w.lang(r), r.PathValue("id"), r.URL.Query().Get("embed") == "1"
+	a, events, err := w.Source.Alarm(r.Context(), id)
+	if err != nil {
+		w.noAlarm(rw, r, err)
+		return
+	}
+	deliveries, err := w.Notes.Deliveries(r.Context(), id)
+	if err != nil {
+		w.broken(rw, r, err)
+		return
+	}
+	s := w.now()
+	now := time.Now().In(s.Time.Location())
+	v := reportOf(s, now, a, events, deliveries, l)
+	v.Photos = w.reportPhotos(r.Context(), id, events, now.Location(), alone)
+	if alone {
+		css, _ := files.ReadFile("assets/report.css") // our own embedded file
+		v.Style = template.CSS(css)
+	}
+	page, err := template.New("").Funcs(template.FuncMap{"say": l.Say, "asset": w.assets.url}).ParseFS(reportFiles, "report/incident.html")
+	var b bytes.Buffer
+	if err == nil {
+		err = page.ExecuteTemplate(&b, "incident.html", v)
+	}
+	if err != nil {
+		w.broken(rw, r, err)
+		return
+	}
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	rw.Header().Set("Content-Language", string(l))
+	if alone {
+		rw.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "alarm-"+a.ID+".html"))
+	}
+	rw.Write(b.Bytes())
+}
+
+// reportOf is an alarm with what happened to it, in the words of one language and the times of now's zone.
+func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, deliveries []Delivery, l i18n.Lang) reportView {
+	clock := func(t time.Time) string { return t.In(now.Location()).Format(time.DateTime) }
+	maybe := func(t *time.Time) string {
+		if t == nil {
+			return ""
+		}
+		return clock(*t)
+	}
+	v := reportView{
+		Lang: l, Site: s.Site, Zone: now.Format("MST -07:00"), Made: clock(now), Alarm: seeAlarm(a, s, l), Open: a.Open(),
+		Verdict: verdict(a.Verdict, l), Raised: clock(a.RaisedAt), Acked: maybe(a.AcknowledgedAt), Cleared: maybe(a.ClearedAt), Closed: maybe(a.ClosedAt),
+	}
+	if i := slices.IndexFunc(events, func(e alarm.Event) bool { return e.Type == alarm.EventAcknowledged }); i >= 0 {
+		v.AnsweredIn = since(a.RaisedAt, events[i].Time)
+	}
+	if a.ClosedAt != nil {
+		v.Until = since(a.RaisedAt, *a.ClosedAt)
+	}
+	for _, e := range events {
+		line := reportLine{Seq: e.Seq, Time: clock(e.Time), After: since(a.RaisedAt, e.Time), What: eventWord(e.Type, l), Who: e.By, Via: e.Via, Note: e.Note}
+		if e.Second != "" {
+			line.Who = l.Say("%s with %s", e.By, e.Second)
+		}
+		if e.Alarm != nil {
+			line.Reading = strings.TrimSpace(seeAlarm(*e.Alarm, s, l).Reading + " " + e.Alarm.Unit)
+			if e.Type == alarm.EventVerdict {
+				line.Note = strings.TrimSpace(verdict(e.Alarm.Verdict, l) + " " + e.Note)
+			}
+		}
+		if e.Photo != nil {
+			line.Photo = e.Photo.N
+		}
+		v.Timeline = append(v.Timeline, line)
+	}
+	for _, d := range deliveries {
+		outcome := d.Outcome
+		if word, ok := outcomeWords[d.Outcome]; ok {
+			outcome = l.Say(word.Format)
+		}
+		v.Deliveries = append(v.Deliveries, reportLine{
+			Time: clock(d.Time), After: since(a.RaisedAt, d.Time), What: eventWord(d.Type, l), Who: d.To, Via: d.Channel, Reading: outcome, Note: d.Detail,
+		})
+	}
+	return v
+}
+
+// since is a span of time to the second: 1m5s.
+func since(from, to time.Time) string { return to.Sub(from).Round(time.Second).String() }
+
+func (w *web) reportPhotos(ctx context.Context, id string, events []alarm.Event, at *time.Location, alone bool) (list []reportPhoto) {
+	for _, e := range events {
+		if e.Photo == nil {
+			continue
+		}
+		p := reportPhoto{N: e.Photo.N, Time: e.Time.In(at).Format(time.DateTime), Who: e.By, Note: e.Note, Hash: e.Photo.SHA256}
+		kept, picture, err := w.Notes.Photo(ctx, id, p.N)
+		switch {
+		case err != nil:
+			p.Missing = true
+			if !errors.Is(err, fs.ErrNotExist) {
+				w.Log.Error("picture not read", "alarm", id, "picture", p.N, "err", err)
+			}
+		case alone:
+			p.Source = template.URL("data:" + kept.Type + ";base64," + base64.StdEncoding.EncodeToString(picture)) // a cleaned JPEG or PNG
+		default:
+			p.Source = template.URL(fmt.Sprintf("/api/v1/alarms/%s/photo/%d", id, p.N)) // id is that of an alarm
+		}
+		list = append(list, p)
+	}
+	return list
+}
