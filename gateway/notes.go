@@ -97,12 +97,12 @@ func (h *hub) Photo(ctx context.Context, id string, n int) (alarm.Photo, []byte,
 	return alarm.Photo{}, nil, fmt.Errorf("picture %d of alarm %s: %w", n, id, fs.ErrNotExist)
 }
 
-// Deliveries are the attempts to tell people of an alarm, oldest first.
-func (h *hub) Deliveries(ctx context.Context, id string) ([]console.Delivery, error) {
+// Attempts are the attempts to tell people of an alarm, oldest first.
+func (h *hub) Attempts(ctx context.Context, id string) ([]console.Attempt, error) {
 	ledger, err := h.store.Deliveries(ctx, store.Ledger{Alarm: id})
-	list := make([]console.Delivery, 0, len(ledger))
+	list := make([]console.Attempt, 0, len(ledger))
 	for _, d := range slices.Backward(ledger) {
-		list = append(list, console.Delivery{
+		list = append(list, console.Attempt{
 			Time: d.Time.In(h.g.location), Channel: d.Channel, To: d.To, Type: d.Type, Outcome: string(d.Outcome), Detail: d.Detail,
 		})
 	}

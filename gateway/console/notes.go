@@ -26,12 +26,12 @@ type Notes interface {
 	// Photo is the n-th picture of an alarm, from 1.
 	Photo(ctx context.Context, id string, n int) (alarm.Photo, []byte, error)
 
-	// Deliveries are the attempts to tell people of an alarm, oldest first.
-	Deliveries(ctx context.Context, id string) ([]Delivery, error)
+	// Attempts are the attempts to tell people of an alarm, oldest first.
+	Attempts(ctx context.Context, id string) ([]Attempt, error)
 }
 
-// Delivery is one attempt to tell people of an alarm.
-type Delivery struct {
+// Attempt is one attempt to tell people of an alarm.
+type Attempt struct {
 	Time    time.Time `json:"time"`
 	Channel string    `json:"channel"`
 	To      string    `json:"to"`      // ids of people, with commas between them; empty: whoever reads the channel
@@ -52,7 +52,7 @@ func (w *web) noteRoutes() []route {
 		{"POST /api/v1/alarms/{id}/note", Duty, w.do(w.note)},
 		{"POST /api/v1/alarms/{id}/photo", Duty, w.addPhoto},
 		{"GET /api/v1/alarms/{id}/photo/{n}", Viewer, w.getPhoto},
-		{"GET /api/v1/alarms/{id}/deliveries", Viewer, w.getDeliveries},
+		{"GET /api/v1/alarms/{id}/deliveries", Viewer, w.getAttempts},
 		{"GET /api/v1/alarms/{id}/report", Viewer, w.getReport},
 	}
 }
@@ -134,12 +134,12 @@ func (w *web) getPhoto(rw http.ResponseWriter, r *http.Request) {
 	rw.Write(picture)
 }
 
-func (w *web) getDeliveries(rw http.ResponseWriter, r *http.Request) {
+func (w *web) getAttempts(rw http.ResponseWriter, r *http.Request) {
 	if _, _, err := w.Source.Alarm(r.Context(), r.PathValue("id")); err != nil {
 		w.noAlarm(rw, r, err)
 		return
 	}
-	deliveries, err := w.Notes.Deliveries(r.Context(), r.PathValue("id"))
+	deliveries, err := w.Notes.Attempts(r.Context(), r.PathValue("id"))
 	if err != nil {
 		w.broken(rw, r, err)
 		return

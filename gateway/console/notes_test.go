@@ -29,8 +29,8 @@ func (c *canned) Photo(_ context.Context, id string, n int) (alarm.Photo, []byte
 	return alarm.Photo{N: 1, Type: "image/png"}, []byte("\x89PNG"), c.failing
 }
 
-func (c *canned) Deliveries(context.Context, string) ([]Delivery, error) {
-	return []Delivery{{Time: noon, Channel: "duty-group", To: "zhang,li", Type: alarm.EventRaised, Outcome: "accepted", Detail: "no. 7"}}, c.failing
+func (c *canned) Attempts(context.Context, string) ([]Attempt, error) {
+	return []Attempt{{Time: noon, Channel: "duty-group", To: "zhang,li", Type: alarm.EventRaised, Outcome: "accepted", Detail: "no. 7"}}, c.failing
 }
 
 // send posts a picture as a telephone does.

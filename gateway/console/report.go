@@ -21,8 +21,8 @@ import (
 //go:embed report
 var reportFiles embed.FS
 
-// eventWords say what happened to an alarm.
-var eventWords = map[string]i18n.Text{
+// incidentWords say what happened to an alarm.
+var incidentWords = map[string]i18n.Text{
 	alarm.EventRaised:       i18n.T("raised"),
 	alarm.EventFaultRaised:  i18n.T("raised"),
 	alarm.EventCounted:      i18n.T("raised again"),
@@ -40,24 +40,24 @@ var eventWords = map[string]i18n.Text{
 	alarm.EventNoted:        i18n.T("note"),
 }
 
-// verdictWords say what an alarm was; one that begins with false: has its cause behind it.
-var verdictWords = map[string]i18n.Text{
+// incidentVerdicts say what an alarm was; one that begins with false: has its cause behind it.
+var incidentVerdicts = map[string]i18n.Text{
 	"real": i18n.T("real"), "drill": i18n.T("drill"), "test": i18n.T("test"), "fault": i18n.T("fault of the equipment"),
 }
 
-func verdict(v string, l i18n.Lang) string {
+func incidentVerdict(v string, l i18n.Lang) string {
 	if cause, ok := strings.CutPrefix(v, "false:"); ok {
 		return l.Say("false alarm: %s", cause)
 	}
-	if word, ok := verdictWords[v]; ok {
+	if word, ok := incidentVerdicts[v]; ok {
 		return l.Say(word.Format)
 	}
 	return v
 }
 
-// eventWord says what an event is, by its type where there is no word for it.
-func eventWord(kind string, l i18n.Lang) string {
-	if word, ok := eventWords[kind]; ok {
+// incidentWord says what an event is, by its type where there is no word for it.
+func incidentWord(kind string, l i18n.Lang) string {
+	if word, ok := incidentWords[kind]; ok {
 		return l.Say(word.Format)
 	}
 	return kind
@@ -104,7 +104,7 @@ func (w *web) getReport(rw http.ResponseWriter, r *http.Request) {
 		w.noAlarm(rw, r, err)
 		return
 	}
-	deliveries, err := w.Notes.Deliveries(r.Context(), id)
+	deliveries, err := w.Notes.Attempts(r.Context(), id)
 	if err != nil {
 		w.broken(rw, r, err)
 		return
@@ -135,7 +135,7 @@ func (w *web) getReport(rw http.ResponseWriter, r *http.Request) {
 }
 
 // reportOf is an alarm with what happened to it, in the words of one language and the times of now's zone.
-func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, deliveries []Delivery, l i18n.Lang) reportView {
+func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, deliveries []Attempt, l i18n.Lang) reportView {
 	clock := func(t time.Time) string { return t.In(now.Location()).Format(time.DateTime) }
 	maybe := func(t *time.Time) string {
 		if t == nil {
@@ -145,7 +145,7 @@ func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, d
 	}
 	v := reportView{
 		Lang: l, Site: s.Site, Zone: now.Format("MST -07:00"), Made: clock(now), Alarm: seeAlarm(a, s, l), Open: a.Open(),
-		Verdict: verdict(a.Verdict, l), Raised: clock(a.RaisedAt), Acked: maybe(a.AcknowledgedAt), Cleared: maybe(a.ClearedAt), Closed: maybe(a.ClosedAt),
+		Verdict: incidentVerdict(a.Verdict, l), Raised: clock(a.RaisedAt), Acked: maybe(a.AcknowledgedAt), Cleared: maybe(a.ClearedAt), Closed: maybe(a.ClosedAt),
 	}
 	if i := slices.IndexFunc(events, func(e alarm.Event) bool { return e.Type == alarm.EventAcknowledged }); i >= 0 {
 		v.AnsweredIn = since(a.RaisedAt, events[i].Time)
@@ -154,14 +154,14 @@ func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, d
 		v.Until = since(a.RaisedAt, *a.ClosedAt)
 	}
 	for _, e := range events {
-		line := reportLine{Seq: e.Seq, Time: clock(e.Time), After: since(a.RaisedAt, e.Time), What: eventWord(e.Type, l), Who: e.By, Via: e.Via, Note: e.Note}
+		line := reportLine{Seq: e.Seq, Time: clock(e.Time), After: since(a.RaisedAt, e.Time), What: incidentWord(e.Type, l), Who: e.By, Via: e.Via, Note: e.Note}
 		if e.Second != "" {
 			line.Who = l.Say("%s with %s", e.By, e.Second)
 		}
 		if e.Alarm != nil {
 			line.Reading = strings.TrimSpace(seeAlarm(*e.Alarm, s, l).Reading + " " + e.Alarm.Unit)
 			if e.Type == alarm.EventVerdict {
-				line.Note = strings.TrimSpace(verdict(e.Alarm.Verdict, l) + " " + e.Note)
+				line.Note = strings.TrimSpace(incidentVerdict(e.Alarm.Verdict, l) + " " + e.Note)
 			}
 		}
 		if e.Photo != nil {
@@ -175,7 +175,7 @@ func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, d
 			outcome = l.Say(word.Format)
 		}
 		v.Deliveries = append(v.Deliveries, reportLine{
-			Time: clock(d.Time), After: since(a.RaisedAt, d.Time), What: eventWord(d.Type, l), Who: d.To, Via: d.Channel, Reading: outcome, Note: d.Detail,
+			Time: clock(d.Time), After: since(a.RaisedAt, d.Time), What: incidentWord(d.Type, l), Who: d.To, Via: d.Channel, Reading: outcome, Note: d.Detail,
 		})
 	}
 	return v
