@@ -30,7 +30,7 @@ var kinds = map[string]kind{
 	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{PlayTimes: 2}, nil)},
 	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{Region: "ap-guangzhou"}, nil)},
 	"email":        {personal: true, read: of(emailSettings{}, nil)},
-	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, nil)},
+	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
 	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, nil)},
 	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, nil)},
 	"alertmanager": {read: of(alertmanagerSettings{}, nil)},
@@ -136,23 +136,6 @@ func (c *emailSettings) check(s conf.Section) {
 			at = s.At("to").Items()[i-1]
 		}
 		at.Problem("%q is not a mail address", a)
-	}
-}
-
-// ntfySettings are a topic of an ntfy server.
-type ntfySettings struct {
-	URL      string      `yaml:"url"`
-	Topic    string      `yaml:"topic"`
-	Token    conf.Secret `yaml:"token"`
-	Username string      `yaml:"username"`
-	Password conf.Secret `yaml:"password"`
-}
-
-func (c *ntfySettings) check(s conf.Section) {
-	needURL(s, "url", c.URL)
-	need(s, "topic", c.Topic)
-	if c.Token.IsSet() && c.Username != "" {
-		s.At("token").Problem("a token or a username, not both")
 	}
 }
 

@@ -114,6 +114,7 @@ var bodyCoded = map[string]string{
 	"wecom":    `url: "%s", key: k3yOfTheRobot`,
 	"dingtalk": `url: "%s", token: t0kenOfTheRobot, secret: SEC0123456789abcdef0123456789abcdef`,
 	"feishu":   `url: "%s", token: t0kenOfTheRobot, secret: fs-demo-secret-01`,
+	"ntfy":     `url: "%s", topic: duty, token: tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2`,
 }
 
 // personOnDuty has a number and an address.
@@ -175,7 +176,7 @@ func TestNoVendorsSecretIsSaid(t *testing.T) {
 				h.answer = func(_ int, w http.ResponseWriter, r *http.Request) {
 					got := h.requests()
 					w.WriteHeader(code)
-					fmt.Fprintf(w, format, fmt.Sprint(r.URL.RequestURI(), r.Header, string(got[len(got)-1].body), secrets))
+					fmt.Fprintf(w, format, fmt.Sprint(secrets, r.URL.RequestURI(), r.Header, string(got[len(got)-1].body)))
 				}
 				s := httptest.NewServer(h)
 				_, err := sender(t, kind, keys, s.URL).Send(context.Background(), m)
@@ -190,18 +191,18 @@ func TestNoVendorsSecretIsSaid(t *testing.T) {
 		fmt.Fprintf(&heard, "%v %+v %v", root.Problems(), c.Status(), root.Problems())
 		for _, secret := range secrets {
 			if strings.Contains(heard.String(), secret) {
-				t.Errorf("%s said %q:\n%s", kind, secret, heard.String())
+				t.Errorf("%s said %q:\n%.3000s", kind, secret, heard.String())
 			}
 		}
 		if !strings.Contains(heard.String(), "***") {
-			t.Errorf("%s: nothing was hidden in\n%s", kind, heard.String())
+			t.Errorf("%s: nothing was hidden in\n%.500s", kind, heard.String())
 		}
 	}
 }
 
 // secretsOf are the values of the keys that are secrets.
 func secretsOf(keys string) (secrets []string) {
-	for _, m := range regexp.MustCompile(`(?:key|secret|token|password): ([^,]+)`).FindAllStringSubmatch(keys, -1) {
+	for _, m := range regexp.MustCompile(`(?:key|secret|token|password): "?([^,"]+)`).FindAllStringSubmatch(keys, -1) {
 		secrets = append(secrets, m[1])
 	}
 	return secrets
