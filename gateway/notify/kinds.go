@@ -31,7 +31,7 @@ var kinds = map[string]kind{
 	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{Region: "ap-guangzhou"}, nil)},
 	"email":        {personal: true, read: of(emailSettings{}, nil)},
 	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
-	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, nil)},
+	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, newBark)},
 	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, nil)},
 	"alertmanager": {read: of(alertmanagerSettings{}, nil)},
 }
@@ -137,19 +137,6 @@ func (c *emailSettings) check(s conf.Section) {
 		}
 		at.Problem("%q is not a mail address", a)
 	}
-}
-
-// barkSettings are an iPhone with Bark.
-type barkSettings struct {
-	URL   string      `yaml:"url"`
-	Key   conf.Secret `yaml:"key"`
-	Level string      `yaml:"level"`
-}
-
-func (c *barkSettings) check(s conf.Section) {
-	needURL(s, "url", c.URL)
-	needSecret(s, "key", c.Key)
-	oneOf(s, "level", c.Level, "active", "timeSensitive", "passive", "critical")
 }
 
 // telegramSettings are a chat of a Telegram bot.

@@ -115,6 +115,7 @@ var bodyCoded = map[string]string{
 	"dingtalk": `url: "%s", token: t0kenOfTheRobot, secret: SEC0123456789abcdef0123456789abcdef`,
 	"feishu":   `url: "%s", token: t0kenOfTheRobot, secret: fs-demo-secret-01`,
 	"ntfy":     `url: "%s", topic: duty, token: tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2`,
+	"bark":     `url: "%s", key: ynJ5Ft4atkMkWeo2PAvFhF`,
 }
 
 // personOnDuty has a number and an address.
