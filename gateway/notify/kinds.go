@@ -32,7 +32,7 @@ var kinds = map[string]kind{
 	"email":        {personal: true, read: of(emailSettings{}, nil)},
 	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
 	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, newBark)},
-	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, nil)},
+	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, newTelegram)},
 	"alertmanager": {read: of(alertmanagerSettings{}, nil)},
 }
 
@@ -136,21 +136,6 @@ func (c *emailSettings) check(s conf.Section) {
 			at = s.At("to").Items()[i-1]
 		}
 		at.Problem("%q is not a mail address", a)
-	}
-}
-
-// telegramSettings are a chat of a Telegram bot.
-type telegramSettings struct {
-	URL    string      `yaml:"url"`
-	Token  conf.Secret `yaml:"token"`
-	ChatID int64       `yaml:"chat_id"`
-}
-
-func (c *telegramSettings) check(s conf.Section) {
-	needURL(s, "url", c.URL)
-	needSecret(s, "token", c.Token)
-	if c.ChatID == 0 {
-		s.At("chat_id").Problem("%s is needed", "chat_id")
 	}
 }
 
