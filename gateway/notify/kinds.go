@@ -33,7 +33,7 @@ var kinds = map[string]kind{
 	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
 	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, newBark)},
 	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, newTelegram)},
-	"alertmanager": {read: of(alertmanagerSettings{}, nil)},
+	"alertmanager": {read: of(alertmanagerSettings{}, newAlertmanager)},
 }
 
 // of reads a kind by its settings, with their defaults, and its constructor.
@@ -138,15 +138,6 @@ func (c *emailSettings) check(s conf.Section) {
 		at.Problem("%q is not a mail address", a)
 	}
 }
-
-// alertmanagerSettings are a Prometheus Alertmanager.
-type alertmanagerSettings struct {
-	URL      string      `yaml:"url"`
-	Username string      `yaml:"username"`
-	Password conf.Secret `yaml:"password"`
-}
-
-func (c *alertmanagerSettings) check(s conf.Section) { needURL(s, "url", c.URL) }
 
 func need(s conf.Section, key, value string) {
 	if strings.TrimSpace(value) == "" {
