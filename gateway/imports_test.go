@@ -21,6 +21,7 @@ func TestImportsFollowTheLayout(t *testing.T) {
 		{"embergate/gateway", "embergate/cmd", "the verbs are on top"},
 		{"embergate/gateway", "embergate/drivers/modbus", "protocols come to the gateway through the table in cmd"},
 		{"embergate/gateway", "embergate/drivers/mqtt", "protocols come to the gateway through the table in cmd"},
+		{"embergate/gateway", "embergate/drivers/printer", "protocols come to the gateway through the table in cmd"},
 		{"embergate/gateway", "embergate/drivers/sim", "the simulated home is for demo and tests"},
 		{"embergate/drivers/modbus", "embergate/drivers/mqtt", "one protocol does not lean on another"},
 		{"embergate/drivers/mqtt", "embergate/drivers/modbus", "one protocol does not lean on another"},

@@ -15,7 +15,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/i18n"
-	"embergate/drivers/modbus"
+	"embergate/drivers/serial"
 	"embergate/gateway"
 
 	"github.com/spf13/cobra"
@@ -97,7 +97,7 @@ func wireError(lang i18n.Lang, err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return lang.Say("stopped")
-	case errors.Is(err, modbus.ErrHeld):
+	case errors.Is(err, serial.ErrHeld):
 		return lang.Say("another program holds the serial line, mostly the running daemon: look at its console, or stop it first (%s)", err)
 	}
 	return lang.Say("the wire cannot be used: %s", err)

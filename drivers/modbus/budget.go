@@ -92,9 +92,9 @@ func (d *driver) Plan() []i18n.Text {
 	var texts []i18n.Text
 	switch d.wire.at.framing {
 	case rtu:
-		texts = append(texts, i18n.T("%s: reading its %d devices once takes %s at %d baud; their periods use %.0f %% of the line", d.ID, devices, round, d.wire.line.baud, percent))
+		texts = append(texts, i18n.T("%s: reading its %d devices once takes %s at %d baud; their periods use %.0f %% of the line", d.ID, devices, round, d.wire.line.Baud, percent))
 	case rtuOver:
-		texts = append(texts, i18n.T("%s: reading its %d devices once takes %s if the converter's line has %d baud; their periods use %.0f %% of it", d.ID, devices, round, d.wire.line.baud, percent))
+		texts = append(texts, i18n.T("%s: reading its %d devices once takes %s if the converter's line has %d baud; their periods use %.0f %% of it", d.ID, devices, round, d.wire.line.Baud, percent))
 	default:
 		texts = append(texts, i18n.T("%s: reading its %d devices once takes about %s; their periods use %.0f %% of the connection", d.ID, devices, round, percent))
 	}

@@ -20,7 +20,7 @@ type Bus struct {
 }
 
 // Open connects to the wire of an endpoint's modbus section. The configuration's mistakes are reported at the section, and
-// make it fail. The error wraps ErrHeld where another program has the serial line.
+// make it fail. The error wraps serial.ErrHeld where another program has the serial line.
 func Open(ctx context.Context, s conf.Section) (*Bus, error) {
 	set, at, ok := decodeSettings(s)
 	if !ok || s.Problems() != nil {

@@ -12,6 +12,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/serial"
 )
 
 // settings are the keys of an endpoint's modbus section.
@@ -31,11 +32,7 @@ type settings struct {
 }
 
 // line is how a serial line is set.
-type line struct {
-	baud, dataBits, stopBits int
-	parity                   string
-	rs485                    bool // RTS is high while sending, by the kernel
-}
+type line = serial.Line
 
 // place is where a wire is: a serial path, a host:port, or a port of ours at which a converter dials in.
 type place struct {
@@ -69,7 +66,7 @@ func decodeSettings(s conf.Section) (set settings, at place, ok bool) {
 			}
 		}
 	}
-	if speeds := bauds(); speeds[set.Baud] == 0 {
+	if speeds := serial.Speeds(); speeds[set.Baud] == 0 {
 		var names []string
 		for _, baud := range slices.Sorted(maps.Keys(speeds)) {
 			names = append(names, strconv.Itoa(baud))
@@ -105,7 +102,7 @@ func oneOf(s conf.Section, got string, allowed ...string) {
 }
 
 func (set settings) line() line {
-	return line{set.Baud, set.DataBits, set.StopBits, set.Parity, set.RS485}
+	return line{Baud: set.Baud, DataBits: set.DataBits, StopBits: set.StopBits, Parity: set.Parity, RS485: set.RS485}
 }
 
 // parseURL reads tcp://host[:502], rtu:///dev/…, rtu+tcp://host:port, or rtu+listen://[address]:port and tcp+listen://.

@@ -91,7 +91,7 @@ endpoints:
 	if s := tcpDriver.settings; tcpDriver.wire.at != (place{framing: tcp, name: "gateway.example:502"}) || s.Timeout != time.Second || s.Retries != 1 || *s.Gap != 0 {
 		t.Errorf("%+v %+v", tcpDriver.wire.at, s)
 	}
-	if s := serial.settings; serial.wire.at != (place{framing: rtu, name: "/dev/ttyUSB0"}) || s.Timeout != 500*time.Millisecond || *s.Gap != 20*time.Millisecond || serial.wire.line != (line{9600, 8, 1, "none", false}) {
+	if s := serial.settings; serial.wire.at != (place{framing: rtu, name: "/dev/ttyUSB0"}) || s.Timeout != 500*time.Millisecond || *s.Gap != 20*time.Millisecond || serial.wire.line != (line{Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none"}) {
 		t.Errorf("%+v %+v", serial.wire, s)
 	}
 	if s := over.settings; over.wire.at != (place{framing: rtuOver, name: "[::1]:4196"}) || s.Timeout != 3*time.Second || s.Retries != 0 || *s.Gap != 5*time.Millisecond {

@@ -95,7 +95,7 @@ func made(t *testing.T, f framing, txid uint16, e exchange) (string, []drivers.F
 	near, far := net.Pipe()
 	defer near.Close()
 	go play(t, far, e)
-	l := &link{at: place{framing: f, name: "x"}, line: line{9600, 8, 1, "none", false}, txid: txid, ctx: t.Context(), open: func(context.Context, place, line) (port, error) { return near, nil }}
+	l := &link{at: place{framing: f, name: "x"}, line: line{Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none"}, txid: txid, ctx: t.Context(), open: func(context.Context, place, line) (port, error) { return near, nil }}
 	defer l.drop()
 	count, unit := 2, byte(1)
 	if f == tcp {

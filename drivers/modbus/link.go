@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"embergate/drivers"
+	"embergate/drivers/serial"
 
 	"github.com/goburrow/modbus"
 )
@@ -55,7 +56,7 @@ const (
 // openWire dials, or opens a serial line.
 func openWire(ctx context.Context, at place, l line) (port, error) {
 	if at.framing == rtu {
-		return openSerial(ctx, at.name, l)
+		return serial.Open(at.name, l)
 	}
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", at.name)
 	if err != nil {
@@ -269,7 +270,7 @@ func (l *link) quiet() time.Duration {
 	if l.at.framing == rtuOver {
 		return overSilence
 	}
-	if l.line.baud > 19200 {
+	if l.line.Baud > 19200 {
 		return slowestSilence
 	}
 	return l.characters(7) / 2
@@ -277,11 +278,11 @@ func (l *link) quiet() time.Duration {
 
 // characters is how long n characters take on the serial line.
 func (l *link) characters(n int) time.Duration {
-	bits := 1 + l.line.dataBits + l.line.stopBits
-	if l.line.parity != "none" {
+	bits := 1 + l.line.DataBits + l.line.StopBits
+	if l.line.Parity != "none" {
 		bits++
 	}
-	return time.Duration(n*bits) * time.Second / time.Duration(l.line.baud)
+	return time.Duration(n*bits) * time.Second / time.Duration(l.line.Baud)
 }
 
 func (l *link) receiveTCP(request []byte, deadline time.Time) ([]byte, error) {

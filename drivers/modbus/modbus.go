@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"embergate/drivers"
+	"embergate/drivers/serial"
 )
 
 // New makes the protocol for one configuration: endpoints that name the same serial path or host:port share one wire,
@@ -201,7 +202,7 @@ var unstablePath = regexp.MustCompile(`^/dev/tty(USB|ACM)\d+$`)
 // warnPath warns of a serial path that may name another adapter after the next start.
 func (d *driver) warnPath() {
 	if path := d.wire.at.name; d.wire.at.framing == rtu && unstablePath.MatchString(path) {
-		d.Log.Warn("serial path changes when adapters are plugged in another order", "path", path, "use", stableName(path))
+		d.Log.Warn("serial path changes when adapters are plugged in another order", "path", path, "use", serial.StableName(path))
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/serial"
 )
 
 const python = "/usr/bin/python3" // Debian's own, with python3-pymodbus
@@ -236,23 +237,23 @@ func TestAdapterUnpluggedAndPluggedInAgain(t *testing.T) {
 func TestSerialLineIsForOneProcess(t *testing.T) {
 	near, far := filepath.Join(t.TempDir(), "near"), filepath.Join(t.TempDir(), "far")
 	plugged(t, near, far)
-	for _, l := range []line{{9600, 8, 1, "none", false}, {115200, 8, 2, "none", false}, {2400, 8, 1, "even", false}, {1200, 7, 1, "odd", false}} {
-		p, err := openSerial(t.Context(), near, l)
+	for _, l := range []line{{Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none"}, {Baud: 115200, DataBits: 8, StopBits: 2, Parity: "none"}, {Baud: 2400, DataBits: 8, StopBits: 1, Parity: "even"}, {Baud: 1200, DataBits: 7, StopBits: 1, Parity: "odd"}} {
+		p, err := serial.Open(near, l)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openSerial(t.Context(), near, l); !errors.Is(err, ErrHeld) {
+		if _, err := serial.Open(near, l); !errors.Is(err, serial.ErrHeld) {
 			t.Errorf("the line was opened twice: %v", err)
 		}
 		p.Close()
 	}
-	if _, err := openSerial(t.Context(), near, line{9600, 8, 1, "none", true}); err == nil || !strings.Contains(err.Error(), "rs485") { // row MB31
+	if _, err := serial.Open(near, line{Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none", RS485: true}); err == nil || !strings.Contains(err.Error(), "rs485") { // row MB31
 		t.Errorf("direction control of a line that has none: %v", err)
 	}
-	if _, err := openSerial(t.Context(), "/dev/null", line{9600, 8, 1, "none", false}); err == nil || !strings.Contains(err.Error(), "/dev/null") {
+	if _, err := serial.Open("/dev/null", line{Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none"}); err == nil || !strings.Contains(err.Error(), "/dev/null") {
 		t.Errorf("what is no serial line: %v", err)
 	}
-	if _, err := openSerial(t.Context(), near+"-gone", line{9600, 8, 1, "none", false}); err == nil || !strings.Contains(err.Error(), near+"-gone") {
+	if _, err := serial.Open(near+"-gone", line{Baud: 9600, DataBits: 8, StopBits: 1, Parity: "none"}); err == nil || !strings.Contains(err.Error(), near+"-gone") {
 		t.Errorf("an adapter that is not there: %v", err)
 	}
 }

@@ -273,10 +273,10 @@ func TestPausesBetweenRequests(t *testing.T) {
 				t.Errorf("%v between two requests to a unit that wants 300 ms", gap)
 			}
 		}
-		if quiet := (&link{line: line{1200, 8, 1, "none", false}, at: place{framing: rtu}}).quiet(); quiet.Round(100*time.Microsecond) != 29200*time.Microsecond {
+		if quiet := (&link{line: line{Baud: 1200, DataBits: 8, StopBits: 1, Parity: "none"}, at: place{framing: rtu}}).quiet(); quiet.Round(100*time.Microsecond) != 29200*time.Microsecond {
 			t.Errorf("3.5 characters of 10 bits at 1200 baud are %v", quiet)
 		}
-		if quiet := (&link{line: line{115200, 8, 1, "none", false}, at: place{framing: rtu}}).quiet(); quiet != 1750*time.Microsecond {
+		if quiet := (&link{line: line{Baud: 115200, DataBits: 8, StopBits: 1, Parity: "none"}, at: place{framing: rtu}}).quiet(); quiet != 1750*time.Microsecond {
 			t.Errorf("above 19200 baud the pause is %v", quiet)
 		}
 	})

@@ -1,7 +1,7 @@
-package modbus
+// Package serial opens serial Lines of Linux for one process alone.
+package serial
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bauds are the speeds a serial line may have.
-func bauds() map[int]uint32 {
+// Line is how a serial Line is set.
+type Line struct {
+	Baud, DataBits, StopBits int
+	Parity                   string // none, even, odd
+	RS485                    bool   // RTS is high while sending, by the kernel
+}
+
+// Speeds are the speeds a serial Line may have, as the kernel names them.
+func Speeds() map[int]uint32 {
 	return map[int]uint32{
 		300: unix.B300, 600: unix.B600, 1200: unix.B1200, 2400: unix.B2400, 4800: unix.B4800, 9600: unix.B9600,
 		19200: unix.B19200, 38400: unix.B38400, 57600: unix.B57600, 115200: unix.B115200, 230400: unix.B230400,
@@ -20,12 +27,13 @@ func bauds() map[int]uint32 {
 	}
 }
 
-// ErrHeld tells that another program has the serial line, mostly the daemon.
+// ErrHeld tells that another program has the serial Line, mostly the daemon.
 var ErrHeld = errors.New("held by another program")
 
-// openSerial opens a serial line for this process alone, raw and with nothing left in its buffers. The file is
-// non-blocking, so reads and writes have deadlines; a read ends with EIO or EOF when the adapter is unplugged.
-func openSerial(_ context.Context, path string, l line) (port, error) {
+// Open opens a serial Line for this process alone, raw and with nothing left in its buffers. The file is non-blocking, so reads
+// and writes have deadlines; a read ends with EIO or EOF when the adapter is unplugged. The error wraps ErrHeld where another
+// program has the line.
+func Open(path string, l Line) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.EBUSY) {
 		err = ErrHeld // TIOCEXCL of another
@@ -39,7 +47,7 @@ func openSerial(_ context.Context, path string, l line) (port, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-func setRaw(fd int, l line) error {
+func setRaw(fd int, l Line) error {
 	err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) // TIOCEXCL does not keep the superuser out
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return ErrHeld
@@ -54,15 +62,15 @@ func setRaw(fd int, l line) error {
 	if err != nil {
 		return fmt.Errorf("read settings: %w", err)
 	}
-	speed := bauds()[l.baud]
+	speed := Speeds()[l.Baud]
 	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
 	t.Cflag = unix.CREAD | unix.CLOCAL | speed
 	t.Ispeed, t.Ospeed = speed, speed
-	t.Cflag |= map[int]uint32{7: unix.CS7, 8: unix.CS8}[l.dataBits]
-	if l.stopBits == 2 {
+	t.Cflag |= map[int]uint32{7: unix.CS7, 8: unix.CS8}[l.DataBits]
+	if l.StopBits == 2 {
 		t.Cflag |= unix.CSTOPB
 	}
-	switch l.parity {
+	switch l.Parity {
 	case "even":
 		t.Cflag |= unix.PARENB
 	case "odd":
@@ -72,7 +80,7 @@ func setRaw(fd int, l line) error {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
 		return fmt.Errorf("write settings: %w", err)
 	}
-	if l.rs485 {
+	if l.RS485 {
 		if err := setDirection(fd); err != nil {
 			return fmt.Errorf("direction by the kernel, rs485: true, which only some serial ports of boards need and have: %w", err)
 		}
@@ -97,9 +105,9 @@ func setDirection(fd int) error {
 	return nil
 }
 
-// stableName is the link below /dev/serial/by-id that names the adapter at a path such as /dev/ttyUSB0, "" if there is
+// StableName is the link below /dev/serial/by-id that names the adapter at a path such as /dev/ttyUSB0, "" if there is
 // none: the numbers of /dev/ttyUSB change when adapters are plugged in another order.
-func stableName(path string) string {
+func StableName(path string) string {
 	links, _ := filepath.Glob("/dev/serial/by-id/*")
 	for _, link := range links {
 		if target, err := filepath.EvalSymlinks(link); err == nil && target == path {

@@ -1,0 +1,129 @@
+package printer
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
+)
+
+// What a Haiwan GST9000 prints, in GBK. Source: captures published by two dealers (bingoex.cn/news/119, vgte.net/zjwx/230); no
+// manual is public, so check on site.
+//
+//	ESC 6  YY/MM/DD  HH:MM LF  LLL-DDD LF        loop and device, nothing where the record is of the panel
+//	ESC 9  status LF  [place LF]  [type LF]  LF
+//
+// 首次火警 and 火警后续 are fires, 系统复位 is a reset. Anything else is a sign of life and no more.
+var (
+	begin   = []byte{0x1B, '6'}
+	chinese = []byte{0x1B, '9'}
+
+	clockPattern = regexp.MustCompile(`\d\d/\d\d/\d\d +\d\d:\d\d`)
+	placePattern = regexp.MustCompile(`\d{3}-\d{3}`)
+)
+
+const longest = 512 // bytes of a record; a true one has 60
+
+// record is one printed record.
+type record struct {
+	clock   string // of the panel, as printed: minutes only, and mostly wrong
+	point   string // 004-017; "" where there is none
+	status  string
+	rest    string // place and type of the detector
+	damaged string // why it cannot be read, in English
+}
+
+func (r record) fire() bool  { return strings.Contains(r.status, "火警") }
+func (r record) reset() bool { return strings.Contains(r.status, "系统复位") }
+
+// String is the record in one line.
+func (r record) String() string {
+	text := strings.Join(strings.Fields(r.point+" "+r.status+" "+r.rest), " ")
+	if r.clock != "" {
+		text += " (panel clock " + strings.Join(strings.Fields(r.clock), " ") + ")"
+	}
+	return text
+}
+
+// scanner finds records in a stream.
+type scanner struct{ pending []byte }
+
+// begun tells whether something waits for its end.
+func (s *scanner) begun() bool { return len(bytes.TrimSpace(s.pending)) > 0 }
+
+// feed takes bytes in and answers the records that are whole.
+func (s *scanner) feed(b []byte) (records []record) {
+	for _, one := range b { // one by one, so that what is found does not depend on how the bytes arrived
+		s.pending = append(s.pending, one)
+		head := len(s.pending) - len(begin)
+		switch {
+		case head > 0 && bytes.HasSuffix(s.pending, begin): // the next one begins
+			records = s.read(records, s.pending[:head])
+			s.pending = bytes.Clone(begin)
+		case len(s.pending) >= longest,
+			bytes.HasSuffix(s.pending, []byte("\n\n")) && bytes.Contains(s.pending, chinese):
+			records = append(records, s.flush()...)
+		}
+	}
+	return records
+}
+
+// flush takes what has come for a record, after a silence.
+func (s *scanner) flush() []record {
+	records := s.read(nil, s.pending)
+	s.pending = nil
+	return records
+}
+
+func (s *scanner) read(records []record, b []byte) []record {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return records
+	}
+	return append(records, parse(b))
+}
+
+// parse reads one record. What stands in its place and looks like a fire is one, however damaged the rest is.
+func parse(b []byte) record {
+	head, body, whole := bytes.Cut(b, chinese)
+	if !whole {
+		text := plain(b)
+		r := record{point: placePattern.FindString(text), damaged: "no ESC 9 in it: half a record, or the wrong baud rate"}
+		if strings.Contains(text, "火警") {
+			r.status, r.damaged = text, ""
+		}
+		return r
+	}
+	lines := strings.SplitN(strings.TrimLeft(plain(body), "\n"), "\n", 2)
+	r := record{
+		clock: clockPattern.FindString(string(head)), point: placePattern.FindString(string(head)), status: strings.TrimSpace(lines[0]),
+	}
+	if len(lines) == 2 {
+		r.rest = strings.TrimSpace(lines[1])
+	}
+	switch {
+	case r.fire():
+	case !bytes.HasPrefix(head, begin):
+		r.damaged = "its beginning is missing"
+	case r.status == "" || strings.ContainsRune(r.status, unicode.ReplacementChar):
+		r.damaged = "its text is no GBK"
+	case r.clock == "":
+		r.damaged = "no time in it"
+	}
+	return r
+}
+
+// plain is GBK as text without what could speak to a terminal.
+func plain(b []byte) string {
+	text, err := simplifiedchinese.GBK.NewDecoder().Bytes(b)
+	if err != nil {
+		text = b
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(string(text), "\uFFFD"))
+}
