@@ -92,7 +92,7 @@ func (o *outbox) ready(d store.Due, before []store.Message) (list []store.Messag
 			continue
 		}
 		ends := m.Type == alarm.EventCleared || m.Type == alarm.EventFaultCleared || m.Type == alarm.EventReset || m.Type == alarm.EventClosed
-		if !(ends && open[of(m)]) && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
+		if !(ends && open[of(m)]) && d.After == 0 && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
 			list = append(list, m)
 		}
 		open[of(m)] = m.Alarm != ""

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
 
-	"embergate/gateway/duty"
 	"embergate/gateway/store"
 )
 
@@ -23,24 +21,13 @@ type Outbox interface {
 	Deliveries(ctx context.Context, l store.Ledger) ([]store.Delivery, error)
 }
 
-// ChannelStatus is how a channel stands. A channel works until it is refused something, or has failed for 10 s without
-// a success: one answer that got lost is not a fault.
-type ChannelStatus struct {
-	ID, Kind    string
-	Working     bool
-	Since       time.Time // of Working
-	LastSuccess time.Time // zero: nothing was delivered since the start
-	LastError   string    // "" after a success
-	Pending     int       // messages that wait
-}
-
 const (
 	firstWait   = time.Second
 	longestWait = time.Minute
 	diskWait    = time.Second
-	lastWrite   = 5 * time.Second  // to note an outcome while the gateway stops
-	patience    = 10 * time.Second // of failures before the channel counts as faulty
-	atATime     = 16
+	lastWrite   = 5 * time.Second // to note an outcome while the gateway stops
+	atATime     = 16              // messages that are looked at, to send one
+	inAStorm    = 200             // messages that are looked at, to send several as one
 	freeEvery   = time.Minute
 )
 
@@ -48,18 +35,24 @@ const (
 type line struct {
 	id, kind string
 	sender   Channel // nil: not built
+	personal bool    // it reaches one person at a time
+	pace     pace
 	o        Options
 	log      *slog.Logger
 	wake     chan struct{} // capacity 1
 
 	// Of the goroutine alone.
-	notes   map[int64]*outcome // what the outbox could not take down yet
-	early   time.Duration      // messages are due so much before their time: the far side works again
-	freed   time.Time          // when that was last so
-	asked   time.Time          // until when the far side asked to be left alone with something
-	gone    bool
-	reading disk // of the outbox
-	writing disk
+	lanes    map[string]*lane   // by person, where it reaches one at a time; else the one of ""
+	notes    map[int64]*outcome // what the outbox could not take down yet
+	alone    map[int64]item     // messages that were refused as one: they go one by one
+	refusals int                // in a row
+	early    time.Duration      // messages are due so much before their time: the far side works again
+	freed    time.Time          // when that was last so
+	asked    time.Time          // until when the far side asked to be left alone with something
+	gone     bool
+	given    int64 // the last message that was given up because the channel is gone
+	reading  disk  // of the outbox
+	writing  disk
 
 	mu      sync.Mutex
 	status  ChannelStatus // guarded by mu; Working and Since are made by stand
@@ -80,7 +73,11 @@ type outcome struct {
 }
 
 func newLine(id, kind string, sender Channel, o Options) *line {
-	l := &line{id: id, kind: kind, sender: sender, o: o, log: o.Log, wake: make(chan struct{}, 1), notes: map[int64]*outcome{}}
+	l := &line{
+		id: id, kind: kind, sender: sender, o: o, log: o.Log, wake: make(chan struct{}, 1),
+		personal: kinds[kind].personal, pace: paces[kind],
+		lanes: map[string]*lane{}, notes: map[int64]*outcome{}, alone: map[int64]item{},
+	}
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
@@ -111,33 +108,8 @@ func (c *Channels) Wake() {
 	}
 }
 
-// Status is how the channels stand, in their order in the file.
-func (c *Channels) Status() []ChannelStatus {
-	all := make([]ChannelStatus, len(c.list))
-	for i, l := range c.list {
-		all[i] = l.stand(time.Now())
-	}
-	return all
-}
-
-// stand is how the channel stands now.
-func (l *line) stand(now time.Time) ChannelStatus {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.status
-	switch {
-	case !l.refused.IsZero():
-		s.Working, s.Since = false, l.refused
-	case !l.failing.IsZero() && now.Sub(l.failing) >= patience:
-		s.Working, s.Since = false, l.failing
-	}
-	return s
-}
-
 func (l *line) run(ctx context.Context, outbox Outbox) {
-	l.mu.Lock()
-	l.status.Since = time.Now()
-	l.mu.Unlock()
+	l.recall(ctx, outbox, time.Now())
 	if c, ok := l.sender.(interface{ close() }); ok {
 		defer c.close()
 	}
@@ -157,46 +129,149 @@ func (l *line) run(ctx context.Context, outbox Outbox) {
 	}
 }
 
-// round sends the first message that is due, and tells how long there is nothing to do. One at a time, so that what
-// became urgent meanwhile goes next.
+// recall takes from the ledger what a restart must not forget: when the channel last worked, and what it sent lately, so
+// that a gateway that starts again and again stays within what the far side takes.
+func (l *line) recall(ctx context.Context, outbox Outbox, now time.Time) {
+	last, err := outbox.Deliveries(ctx, store.Ledger{Channel: l.id, Outcome: store.Accepted, Limit: 1})
+	l.disk(ctx, &l.reading, err)
+	l.mu.Lock()
+	l.status.Since = now
+	if len(last) > 0 {
+		l.status.LastSuccess = last[0].Time
+	}
+	l.mu.Unlock()
+	var longest time.Duration
+	for _, limit := range l.pace.limits {
+		longest = max(longest, limit.per)
+	}
+	if longest == 0 {
+		return
+	}
+	lately, err := outbox.Deliveries(ctx, store.Ledger{Channel: l.id, Since: now.Add(-longest)})
+	l.disk(ctx, &l.reading, err)
+	for i := len(lately) - 1; i >= 0; i-- { // the ledger has the newest first; lines of one time are one attempt
+		if i == len(lately)-1 || !lately[i].Time.Equal(lately[i+1].Time) || lately[i].To != lately[i+1].To && l.personal {
+			ln := l.lane(lately[i].To)
+			ln.budget.sent = append(ln.budget.sent, lately[i].Time)
+		}
+	}
+}
+
+// lane is that of a message for somebody.
+func (l *line) lane(to string) *lane {
+	if !l.personal {
+		to = ""
+	}
+	ln := l.lanes[to]
+	if ln == nil {
+		ln = &lane{budget: budget{limits: l.pace.limits}}
+		l.lanes[to] = ln
+	}
+	return ln
+}
+
+// round sends what goes first of what is due, and tells how long there is nothing to do. One attempt at a time, so that
+// what became urgent meanwhile goes next.
 func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 	now := time.Now()
 	if l.gone {
-		l.pause(ctx, outbox, now)
+		l.giveUp(ctx, outbox)
 		return longestWait
 	}
-	due, err := outbox.DueMessages(ctx, store.Due{Channel: l.id, Now: now.Add(l.early), Limit: atATime + len(l.notes)})
-	l.disk(ctx, &l.reading, err)
-	if err != nil {
-		return diskWait
-	}
-	for _, m := range due {
-		if l.noted(ctx, outbox, m.ID, now) {
-			l.send(ctx, outbox, m)
+	asks := l.asks(now)
+	for _, ask := range asks {
+		due, err := outbox.DueMessages(ctx, ask)
+		l.disk(ctx, &l.reading, err)
+		if err != nil {
+			return diskWait
+		}
+		var ready []item
+		for _, m := range due {
+			if l.noted(ctx, outbox, m.ID, now) && (len(ready) == 0 || l.lane(m.To) == l.lane(ready[0].To)) {
+				ready = append(ready, item{m, Said(m)})
+				if len(l.pace.limits) == 0 {
+					break // nothing is merged
+				}
+			}
+		}
+		if len(ready) > 0 {
+			l.send(ctx, outbox, l.batch(ctx, outbox, ready, ask.Now))
 			return 0
 		}
 	}
 	l.early = 0
-	return l.pause(ctx, outbox, now)
+	return l.pause(ctx, outbox, asks, now)
 }
 
-// pause is how long until the next message is due.
-func (l *line) pause(ctx context.Context, outbox Outbox, now time.Time) time.Duration {
+// asks are the questions to the outbox whose answers may go now, the most pressing first.
+func (l *line) asks(now time.Time) []store.Due {
+	all := store.Due{Channel: l.id, Now: now.Add(l.early), Apart: l.personal, Limit: atATime + len(l.notes)}
+	if len(l.pace.limits) == 0 {
+		return []store.Due{all}
+	}
+	all.Limit = inAStorm + len(l.notes)
+	urgent := all
+	urgent.Urgent = true
+	if !l.personal {
+		switch ln := l.lane(""); {
+		case ln.left(now, true) == 0:
+			return nil
+		case ln.left(now, false) == 0:
+			return []store.Due{urgent}
+		}
+		return []store.Due{all}
+	}
+	for to, ln := range l.lanes {
+		if ln.left(now, false) == 0 {
+			all.Except = append(all.Except, to)
+		}
+		if ln.left(now, true) == 0 {
+			urgent.Except = append(urgent.Except, to)
+		}
+	}
+	if len(urgent.Except) == len(all.Except) {
+		return []store.Due{all}
+	}
+	return []store.Due{urgent, all}
+}
+
+// pause is how long until the next message is due and may go.
+func (l *line) pause(ctx context.Context, outbox Outbox, asks []store.Due, now time.Time) time.Duration {
 	if len(l.notes) > 0 {
 		return diskWait
 	}
-	next, pending, err := outbox.NextDue(ctx, store.Due{Channel: l.id})
-	l.disk(ctx, &l.reading, err)
-	if err != nil {
-		return diskWait
+	next := now.Add(longestWait)
+	if len(asks) == 0 {
+		asks = []store.Due{{Channel: l.id}}
+		now = next // nothing may go before a lane is free
+	}
+	waiting := 0
+	for _, ask := range asks {
+		at, pending, err := outbox.NextDue(ctx, ask)
+		l.disk(ctx, &l.reading, err)
+		if err != nil {
+			return diskWait
+		}
+		waiting = pending
+		if pending > 0 && at.After(now) && at.Before(next) {
+			next = at
+		}
 	}
 	l.mu.Lock()
-	l.status.Pending = pending
+	l.status.Pending = waiting
 	l.mu.Unlock()
-	if pending == 0 {
+	if waiting == 0 {
 		return longestWait
 	}
-	return min(max(next.Sub(now), time.Millisecond), longestWait)
+	now = time.Now()
+	for _, ln := range l.lanes {
+		for _, urgent := range []bool{true, false} {
+			if free := ln.next(now, urgent); free.After(now) && free.Before(next) {
+				next = free
+			}
+		}
+	}
+	return max(next.Sub(now), time.Millisecond)
 }
 
 // noted tells whether a message may be sent: not while the outcome of an earlier attempt could not be written down.
@@ -206,29 +281,31 @@ func (l *line) noted(ctx context.Context, outbox Outbox, id int64, now time.Time
 		return true
 	}
 	if !now.Before(o.write) {
-		l.note(ctx, outbox, id, o)
+		l.note(ctx, outbox, []int64{id}, o)
 	}
 	return ok && o.settle == store.Retry && l.notes[id] != nil && !now.Before(o.next)
 }
 
 // note writes an outcome down; where that fails it is kept, so that nothing that was delivered is sent again.
-func (l *line) note(ctx context.Context, outbox Outbox, id int64, o *outcome) {
+func (l *line) note(ctx context.Context, outbox Outbox, ids []int64, o *outcome) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancel()
 	var err error
 	if o.settle == store.Retry {
-		err = outbox.RetryMessages(ctx, []int64{id}, o.next, o.detail, o.at)
+		err = outbox.RetryMessages(ctx, ids, o.next, o.detail, o.at)
 	} else {
-		err = outbox.SettleMessages(ctx, []int64{id}, o.settle, o.detail, o.at)
+		err = outbox.SettleMessages(ctx, ids, o.settle, o.detail, o.at)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}
 	l.disk(ctx, &l.writing, err)
-	delete(l.notes, id)
-	if err != nil {
-		o.write = time.Now().Add(diskWait)
-		l.notes[id] = o
+	for _, id := range ids {
+		delete(l.notes, id)
+		if err != nil {
+			o.write = time.Now().Add(diskWait)
+			l.notes[id] = o
+		}
 	}
 }
 
@@ -245,105 +322,43 @@ func (l *line) disk(ctx context.Context, d *disk, err error) {
 	d.failed = err != nil
 }
 
-// send makes one attempt and notes its outcome.
-func (l *line) send(ctx context.Context, outbox Outbox, m store.Message) {
-	said := Said(m)
-	said.Late = time.Since(said.Time) > LateAfter
-	said.To = l.people(m)
-	receipt, err := l.sender.Send(ctx, said)
-	if err != nil && ctx.Err() != nil {
-		return // the gateway stops; what is stored is tried again at the next start
-	}
-	now := time.Now()
-	o := &outcome{settle: store.Accepted, detail: receipt, at: now}
-	var never *Refused
-	var later *Later
-	switch {
-	case err == nil:
-		l.works(now)
-	case errors.As(err, &never):
-		o.settle, o.detail = store.Never, err.Error()
-		l.gone = never.Gone
-		l.refuses(now, err, m)
-	default:
-		wait := backoff(m.Attempts)
-		if errors.As(err, &later) {
-			wait = later.After
-			l.asked = now.Add(wait)
-		}
-		o.settle, o.detail, o.next = store.Retry, err.Error(), now.Add(wait)
-		l.fails(now, err)
-	}
-	l.note(ctx, outbox, m.ID, o)
-	if l.o.Observe != nil {
-		l.o.Observe(l.id, string(o.settle), max(0, now.Sub(said.Time)))
-	}
-	if l.o.Delivered != nil {
-		l.o.Delivered(m, string(o.settle))
-	}
-}
-
-// people are those whom a message is for, as the roster has them now.
-func (l *line) people(m store.Message) (to []duty.Person) {
-	if l.o.Person == nil || m.To == "" {
-		return nil
-	}
-	for _, id := range strings.Split(m.To, ",") {
-		if p, ok := l.o.Person(id); ok {
-			to = append(to, p)
+// giveUp tells of each message that came since the channel is gone that it will not arrive here. It waits in the outbox for
+// the next start.
+func (l *line) giveUp(ctx context.Context, outbox Outbox) {
+	fresh, err := outbox.DueMessages(ctx, store.Due{Channel: l.id, Now: time.Now().Add(longestWait), Apart: l.personal, After: l.given})
+	l.disk(ctx, &l.reading, err)
+	for _, m := range fresh {
+		l.given = max(l.given, m.ID)
+		if l.o.Failed != nil {
+			l.o.Failed(m, "silent until the next start")
 		}
 	}
-	return to
+	if _, pending, err := outbox.NextDue(ctx, store.Due{Channel: l.id}); err == nil {
+		l.mu.Lock()
+		l.status.Pending = pending
+		l.mu.Unlock()
+	}
 }
 
-// backoff is 1, 2, 4 … 60 s after so many attempts before this one, up to a fifth less.
-func backoff(attempts int) time.Duration {
-	d := min(firstWait<<min(attempts, 6), longestWait)
-	return d - rand.N(d/5)
+// idsOf are the ids of messages.
+func idsOf(batch []item) []int64 {
+	ids := make([]int64, len(batch))
+	for i, it := range batch {
+		ids[i] = it.ID
+	}
+	return ids
 }
 
-// works notes a success. After failures all that waits is due, so that nobody waits a minute for an alarm because the
-// network was away; at most once a minute, for the sake of one message that alone fails.
-func (l *line) works(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if since := l.failing; !since.IsZero() {
-		if now.Sub(since) >= patience {
-			l.log.Info("channel restored", "after", now.Sub(since).Round(time.Second))
+// peopleOf are the ids of those whom messages are for, each once.
+func peopleOf(batch []item) (ids []string) {
+	seen := map[string]bool{"": true}
+	for _, it := range batch {
+		for _, id := range strings.Split(it.To, ",") {
+			if !seen[id] {
+				seen[id] = true
+				ids = append(ids, id)
+			}
 		}
-		if now.Sub(l.freed) >= freeEvery && !now.Before(l.asked) {
-			l.freed, l.early = now, longestWait
-		}
 	}
-	if !l.refused.IsZero() || !l.failing.IsZero() {
-		l.status.Since = now
-	}
-	l.failing, l.refused = time.Time{}, time.Time{}
-	l.status.LastSuccess, l.status.LastError = now, ""
-}
-
-// fails notes a failure that may pass; the first is logged.
-func (l *line) fails(now time.Time, err error) {
-	l.early = 0
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.failing.IsZero() {
-		l.failing = now
-		l.log.Warn("channel lost", "err", err)
-	}
-	l.status.LastError = err.Error()
-}
-
-// refuses notes a refusal: each is a message that will not arrive, so each is logged.
-func (l *line) refuses(now time.Time, err error, m store.Message) {
-	l.log.Error("message refused", "err", err, "event", m.Event, "type", m.Type)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.refused.IsZero() {
-		l.refused = now
-	}
-	l.status.LastError = err.Error()
-	if l.gone {
-		l.status.LastError += "; silent until the next start"
-	}
+	return ids
 }

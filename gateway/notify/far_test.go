@@ -21,6 +21,8 @@ type far struct {
 	got  []Message
 	at   []time.Time
 	fate func(n int, m Message) error
+
+	fates []error // by attempt
 }
 
 func (f *far) Send(_ context.Context, m Message) (string, error) {
@@ -28,10 +30,13 @@ func (f *far) Send(_ context.Context, m Message) (string, error) {
 	defer f.mu.Unlock()
 	f.got = append(f.got, m)
 	f.at = append(f.at, time.Now())
+	f.fates = append(f.fates, nil)
 	if f.fate == nil {
 		return "", nil
 	}
-	return "", f.fate(len(f.got), m)
+	err := f.fate(len(f.got), m)
+	f.fates[len(f.fates)-1] = err
+	return "", err
 }
 
 func (f *far) ids() (ids []string) {
@@ -75,7 +80,7 @@ func (o *outbox) ready(d store.Due) (list []store.Message) {
 			of[1] = m.To
 		}
 		ends := strings.HasSuffix(m.Type, ".cleared") || strings.HasSuffix(m.Type, ".closed")
-		if !(open[of] && ends) && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
+		if !(open[of] && ends) && (d.After == 0 || m.ID > d.After) && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
 			list = append(list, m)
 		}
 		open[of] = m.Alarm != ""

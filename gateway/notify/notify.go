@@ -67,6 +67,10 @@ type Message struct {
 
 	To   []duty.Person `json:"-"` // whom it is for; empty: whoever reads the channel
 	Link string        `json:"-"` // the page where a phone acknowledges; "" for none
+
+	// Where the message stands for several, whose first it is in all else:
+	Parts []string `json:"-"` // ids of their events
+	List  []string `json:"-"` // a line for each of their alarms
 }
 
 // Site is who speaks.
@@ -109,6 +113,11 @@ type Options struct {
 	Observe func(channel, outcome string, latency time.Duration)
 	// Delivered is told the same with the message. It may be nil.
 	Delivered func(m store.Message, outcome string)
+	// Failed is told of each message that a channel will never deliver, as soon as that is known, so that another may go
+	// another way. It must not block. It may be nil.
+	Failed func(m store.Message, why string)
+	// Link is the page where whoever gets a message acknowledges it, made when it is sent; "" for none. It may be nil.
+	Link func(m store.Message) string
 }
 
 // Channels are the channels of a configuration.

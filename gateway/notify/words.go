@@ -2,6 +2,7 @@ package notify
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,11 +21,12 @@ import (
 //	https://192.168.1.10/a/Zx81…
 //	颐康养老院 编号 42/1
 type words struct {
-	mark  string // 【演练】, or ""
-	place string // zone path, then device
-	kind  string // name of the alarm, and what happened to it
-	when  string // time and value, or who did it; with the date and a mark where it is late
-	do    string // what to do, or what was noted
+	mark  string   // 【演练】, or ""
+	place string   // zone path, then device
+	kind  string   // name of the alarm, and what happened to it
+	when  string   // time and value, or who did it; with the date and a mark where it is late
+	list  []string // where it stands for several: a line for each alarm
+	do    string   // what to do, or what was noted
 	link  string
 	foot  string // site, number of the event, the keyword of a robot
 }
@@ -49,7 +51,7 @@ var levels = map[rules.Level]i18n.Text{
 
 // say puts a message into words. Without an alarm its line of text is all there is to say.
 func say(m Message, lang i18n.Lang) words {
-	w := words{link: m.Link}
+	w := words{link: m.Link, list: m.List}
 	w.foot = strings.TrimSpace(cut(oneLine(m.Site.Name), 60) + " " + lang.Say("no. %s", shortID(m.ID)))
 	if m.Drill {
 		w.mark = lang.Say("[DRILL] ")
@@ -128,7 +130,9 @@ func (w words) title(limit int) string {
 // then the place and the kind.
 func (w words) text(limit int) string {
 	first := w.title(1 << 20)
-	all := func() string { return join("\n", first, w.when, w.do, w.link, w.foot) }
+	all := func() string {
+		return join("\n", slices.Concat([]string{first, w.when}, w.list, []string{w.do, w.link, w.foot})...)
+	}
 	over := len(all()) - limit
 	if over <= 0 {
 		return all()

@@ -68,6 +68,7 @@ type Due struct {
 	Urgent  bool     // only those
 	Apart   bool     // each person is told apart: what ends an alarm waits for nothing of another person
 	Except  []string // people who are left out, as Message.To
+	After   int64    // only those committed after this one; 0 is all
 }
 
 // turn is the order of delivery: fire, then what is urgent, then the rest. The index messages_by_turn has the same words.
@@ -87,6 +88,10 @@ func (d Due) where() (condition string, args []any) {
 	args = []any{d.Channel}
 	if d.Urgent {
 		condition += ` AND urgent`
+	}
+	if d.After != 0 {
+		condition += ` AND id > ?`
+		args = append(args, d.After)
 	}
 	if len(d.Except) > 0 {
 		condition += ` AND recipient NOT IN (SELECT value FROM json_each(?))`
