@@ -1,8 +1,11 @@
 package drivers
 
 import (
+	"math"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"embergate/drivers/conf"
@@ -31,7 +34,7 @@ type Signal struct {
 	Active   []float64      `yaml:"active"`   // raw values of a state that mean 1; every other means 0
 	Range    []float64      `yaml:"range"`    // plausible values, [least, greatest]; outside is Bad
 	MaxRate  float64        `yaml:"max_rate"` // most change a minute that is plausible, in its unit; faster is Bad
-	Deadband float64        `yaml:"deadband"` // a smaller change is not forwarded to platforms, for five minutes at the most
+	Deadband Band           `yaml:"deadband"` // a smaller change is not forwarded to platforms, for five minutes at the most
 	Writable bool           `yaml:"writable"`
 	Optional bool           `yaml:"optional"` // not every unit of the model has it: silent until first seen
 
@@ -39,6 +42,34 @@ type Signal struct {
 	ScaleBy    Names      `yaml:"scale_by"`    // it is multiplied by their values: a transformer's ratio
 	DecimalsBy string     `yaml:"decimals_by"` // it has as many decimals as this says
 	ValidIf    Conditions `yaml:"valid_if"`    // else the device has no value for it
+}
+
+// Band is how far a value may move from the one forwarded last: a width in its unit, or 5% of that value. The zero Band keeps
+// nothing back.
+type Band struct {
+	Width   float64
+	Percent bool
+}
+
+// DecodeConf reads 0.5 or 5%.
+func (b *Band) DecodeConf(s conf.Section) {
+	text := strings.TrimSpace(s.Value())
+	number, percent := strings.CutSuffix(text, "%")
+	width, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if err != nil || math.IsNaN(width) || math.IsInf(width, 0) {
+		s.Problem("%q is no deadband: write it as 0.5, or 5%% of the value", text)
+		return
+	}
+	*b = Band{width, percent}
+}
+
+// Holds tells whether a value is within the band around another.
+func (b Band) Holds(value, around float64) bool {
+	width := b.Width
+	if b.Percent {
+		width *= math.Abs(around) / 100
+	}
+	return math.Abs(value-around) < width
 }
 
 // Of is the table entry of the signal's kind.
@@ -214,7 +245,10 @@ func check(s conf.Section, sig Signal) {
 	case sig.MaxRate > 0 && (kind.Class == Fire || kind.Class == Gas):
 		s.At("max_rate").Problem("a sudden rise is what %s is watched for: it must not be taken for a mistake", sig.Kind)
 	}
-	if sig.Deadband < 0 {
-		s.At("deadband").Problem("a deadband is not negative")
+	if sig.Deadband.Width < 0 || sig.Deadband.Percent && sig.Deadband.Width >= 100 {
+		s.At("deadband").Problem("a deadband is not negative, and less than 100 %%")
+	}
+	if kind.Form == Text && sig.Writable {
+		s.At("writable").Problem("a text cannot be written")
 	}
 }

@@ -26,6 +26,7 @@ const (
 	Number Form = iota // float64 in the kind's unit
 	State              // 0 or 1
 	Code               // a whole number with a meaning of its own
+	Text               // words for people, in Reading.Detail; the value is 0. It is neither forwarded nor watched by rules
 )
 
 // Kind tells what a signal measures. It fixes class, unit and form, so that the type of a forwarded field never changes.
@@ -90,6 +91,7 @@ var Kinds = map[string]Kind{
 	"signal_strength": {DeviceClass, "dBm", Number, "signal strength"},
 	"status_word":     {DeviceClass, "", Code, "status word"},
 	"number":          {DeviceClass, "", Number, "number"}, // any unit
+	"text":            {DeviceClass, "", Text, "text"},     // a serial number, a firmware version
 
 	// Kept by the gateway itself, one an endpoint and one a device.
 	LinkSignal:   {DeviceClass, "", State, "connection"},

@@ -1,13 +1,12 @@
 package gateway
 
 import (
-	"math"
 	"time"
 
 	"embergate/drivers"
 )
 
-// deadbands thin out what is forwarded: of a signal with a deadband, a value that has moved by less since the one forwarded
+// deadbands thin out what is forwarded: of a text nothing (it is for who looks);  of a signal with a deadband, a value that has moved by less since the one forwarded
 // last is kept back, but for mostSilence at the most. Rules, alarms and the console see every reading; see hub.forward.
 type deadbands struct {
 	last map[string]forwarded // by signal; only of those with a deadband
@@ -26,7 +25,7 @@ const mostSilence = 5 * time.Minute
 func (b *deadbands) pass(now time.Time, d *device, batch []drivers.Reading) []drivers.Reading {
 	thin := false
 	for _, s := range d.signals {
-		thin = thin || s.Deadband > 0
+		thin = thin || s.Deadband.Width > 0 || s.Of().Form == drivers.Text
 	}
 	if !thin {
 		return batch
@@ -42,12 +41,18 @@ func (b *deadbands) pass(now time.Time, d *device, batch []drivers.Reading) []dr
 
 func (b *deadbands) due(now time.Time, d *device, r drivers.Reading) bool {
 	for _, s := range d.signals {
-		if s.Reading.Signal != r.Signal || s.Deadband == 0 {
+		if s.Reading.Signal != r.Signal {
+			continue
+		}
+		if s.Of().Form == drivers.Text {
+			return false
+		}
+		if s.Deadband.Width == 0 {
 			continue
 		}
 		last, known := b.last[r.Signal]
 		if known && r.Quality == last.Quality && r.Reason == last.Reason && r.Quality != drivers.Bad &&
-			math.Abs(r.Value-last.Value) < s.Deadband && now.Sub(last.at) < mostSilence {
+			s.Deadband.Holds(r.Value, last.Value) && now.Sub(last.at) < mostSilence {
 			return false
 		}
 		if b.last == nil {

@@ -23,7 +23,8 @@ func TestDeadbandThinsOutWhatIsForwarded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := &device{}
 			d.signals = []*signal{
-				{Signal: drivers.Signal{ID: "t", Kind: "temperature", Deadband: 0.5}, Reading: drivers.Reading{Signal: "d.t"}},
+				{Signal: drivers.Signal{ID: "t", Kind: "temperature", Deadband: drivers.Band{Width: 0.5}}, Reading: drivers.Reading{Signal: "d.t"}},
+				{Signal: drivers.Signal{ID: "version", Kind: "text"}, Reading: drivers.Reading{Signal: "d.version"}},
 				{Signal: drivers.Signal{ID: "smoke", Kind: "smoke"}, Reading: drivers.Reading{Signal: "d.smoke"}},
 			}
 			var b deadbands
@@ -42,7 +43,7 @@ func TestDeadbandThinsOutWhatIsForwarded(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				batch := []drivers.Reading{r, {Signal: "d.smoke", Time: r.Time, Quality: drivers.Good}}
+				batch := []drivers.Reading{r, {Signal: "d.version", Time: r.Time, Quality: drivers.Good, Detail: "V1.2"}, {Signal: "d.smoke", Time: r.Time, Quality: drivers.Good}}
 				kept := b.pass(start.Add(after), d, batch)
 				if len(kept) == 0 || kept[len(kept)-1].Signal != "d.smoke" || batch[0].Signal != "d.t" {
 					t.Errorf("the signal without a deadband is not forwarded: %+v of %+v", kept, batch)
@@ -61,7 +62,7 @@ func TestDeadbandThinsOutWhatIsForwarded(t *testing.T) {
 // What is kept back from platforms is in live state all the same, and with it before rules and people.
 func TestDeadbandKeepsNothingFromTheHub(t *testing.T) {
 	now := time.Now()
-	dev := drivers.Device{ID: "d", Signals: []drivers.Signal{{ID: "t", Kind: "temperature", Scale: 1, Deadband: 0.5}}}
+	dev := drivers.Device{ID: "d", Signals: []drivers.Signal{{ID: "t", Kind: "temperature", Scale: 1, Deadband: drivers.Band{Width: 0.5}}}}
 	h := &hub{
 		g: &Gateway{metrics: newMetrics("test")}, exercise: &exercise{},
 		live: newLive([]*link{{id: "bus", driver: still{dev}}}, now),

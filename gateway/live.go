@@ -245,8 +245,11 @@ func (s *signal) set(now time.Time, r drivers.Reading) {
 	}
 }
 
-// label is the word of an enum, or the names of the flags that are set; "" where the number says it all.
+// label is a text, the word of an enum, or the names of the flags that are set; "" where the number says it all.
 func (s *signal) label() string {
+	if s.Of().Form == drivers.Text {
+		return s.Detail
+	}
 	for word, code := range s.Enum {
 		if float64(code) == s.Value {
 			return word

@@ -85,7 +85,8 @@ type document struct {
 	lines    []string
 	env      Environment
 	problems Problems
-	into     *document // the file that includes this one, whose problems it shares; nil for none
+	trees    []*yaml.Node // of this file and, in the root, of those that it includes; see Forget
+	into     *document    // the file that includes this one, whose problems it shares; nil for none
 }
 
 // root is the document that gathers the problems.
@@ -118,6 +119,7 @@ func parse(doc *document, data []byte) Section {
 		s.syntax(err)
 		return s
 	}
+	doc.root().trees = append(doc.root().trees, &root)
 	node := &root
 	if node.Kind == yaml.DocumentNode && len(node.Content) == 1 {
 		node = node.Content[0]
@@ -193,6 +195,27 @@ func (s Section) Problems() Problems {
 		return all[i].Column < all[j].Column
 	})
 	return all
+}
+
+// Forget lets go of the contents of the file and of those it includes, which take some hundred bytes a key, once all has been
+// read of them. What stays are the problems, and each section's place, path and own text; below it there is nothing more.
+func (s Section) Forget() {
+	if s.doc == nil {
+		return
+	}
+	for _, t := range s.doc.root().trees {
+		forget(t)
+	}
+	s.doc.root().trees = nil
+}
+
+// forget parts a node from what is below it: whoever still has the node keeps no more alive than that.
+func forget(n *yaml.Node) {
+	below := n.Content
+	n.Content, n.Alias = nil, nil
+	for _, b := range below {
+		forget(b)
+	}
 }
 
 // Exists tells whether the file holds the section.

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -54,6 +55,9 @@ func (p *point) reading(raw []byte, now time.Time) drivers.Reading {
 		r.Reason, r.Detail = drivers.Decode, fmt.Sprintf("%d bytes instead of %d", len(raw), want)
 		return r
 	}
+	if p.form == words {
+		return p.said(r)
+	}
 	pattern := p.pattern(raw)
 	n, ok := p.number(pattern)
 	if !ok {
@@ -70,6 +74,29 @@ func (p *point) reading(raw []byte, now time.Time) drivers.Reading {
 		return r
 	}
 	r.Value, r.Quality = value, drivers.Good
+	return r
+}
+
+// said is the reading of characters: to the first NUL, without spaces around, and without what could speak to a terminal.
+func (p *point) said(r drivers.Reading) drivers.Reading {
+	chars := slices.Clone(r.Raw)
+	if p.swapBytes {
+		for i := 0; i+1 < len(chars); i += 2 {
+			chars[i], chars[i+1] = chars[i+1], chars[i]
+		}
+	}
+	chars, _, _ = bytes.Cut(chars[:p.bits/8], []byte{0})
+	text := printable(chars)
+	if p.value == drivers.Text {
+		r.Detail, r.Quality = text, drivers.Good
+		return r
+	}
+	code, known := p.Enum[text]
+	if !known {
+		r.Reason, r.Detail = drivers.Decode, fmt.Sprintf("%q is no word of the enum", text)
+		return r
+	}
+	r.Value, r.Quality = float64(code), drivers.Good
 	return r
 }
 

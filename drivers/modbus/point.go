@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"embergate/drivers"
@@ -35,6 +36,7 @@ const (
 	lowByte
 	float // IEEE 754
 	bcd   // four bits a decimal digit
+	words // characters, two a register
 )
 
 // valueType is what a type says of its values.
@@ -43,7 +45,7 @@ type valueType struct {
 	bits int
 }
 
-// types are the types of the contract, section 2. A string is none: it is no value that a rule could watch.
+// types are the types of the contract, section 2, but for string:N, which textSize reads.
 func types(name string) (t valueType, ok bool) {
 	switch name {
 	case "bool":
@@ -76,7 +78,19 @@ func types(name string) (t valueType, ok bool) {
 	return t, t.bits > 0
 }
 
-// Types are the names of the types that a signal may have.
+// textSize is N of string:N, in characters; 0 where the type is none.
+func textSize(name string) int {
+	digits, isText := strings.CutPrefix(name, "string:")
+	n, err := strconv.Atoi(digits)
+	if !isText || err != nil || n < 1 || n > mostText {
+		return 0
+	}
+	return n
+}
+
+const mostText = 64 // characters
+
+// Types are the names of the types that a signal may have, besides string:N.
 func Types() []string {
 	return []string{"bool", "uint8h", "uint8l", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bits"}
 }
@@ -170,8 +184,8 @@ func (p *point) typed(located bool) *mistake {
 	default:
 		name = "uint16"
 	}
-	if strings.HasPrefix(name, "string") {
-		return &mistake{key: "type", what: i18n.T("a text is no value that a rule could watch; leave the signal out")}
+	if strings.HasPrefix(name, "string") || p.value == drivers.Text {
+		return p.worded(name)
 	}
 	t, ok := types(name)
 	if !ok {
@@ -193,12 +207,34 @@ func (p *point) typed(located bool) *mistake {
 	return nil
 }
 
+// worded makes the point one of characters: what it says is shown as it is (kind text), or is one of the words of its enum.
+func (p *point) worded(name string) *mistake {
+	n := textSize(name)
+	switch {
+	case n == 0:
+		return &mistake{key: "type", what: i18n.T("a text is string:N, N from 1 to %d characters, two a register", mostText)}
+	case p.value == drivers.Number, p.value != drivers.Text && len(p.Enum) == 0:
+		return &mistake{key: "type", what: i18n.T("words are of kind text; of a state or code, give the enum of all of them")}
+	case p.value == drivers.Text && len(p.Enum) > 0:
+		return &mistake{key: "enum", what: i18n.T("a text is shown as it is: it has no enum")}
+	case p.at.Table.Bits() || p.at.Field:
+		return &mistake{key: "type", what: i18n.T("a text stands in whole registers")}
+	case p.Scale != 1 || p.Offset != 0 || p.Writable || len(p.NA) > 0 || len(p.Active) > 0 || len(p.Related()) > 0:
+		return &mistake{key: "type", what: i18n.T("a text has no scale, offset, na, active, scale_by, decimals_by, valid_if or writable")}
+	}
+	p.Type, p.form, p.bits, p.count = name, words, 8*n, (n+1)/2
+	return nil
+}
+
 // ordered sets the byte order.
 func (p *point) ordered() *mistake {
 	if p.Order == "" {
 		return nil
 	}
 	orders := Orders(p.Type)
+	if p.form == words {
+		orders = []string{"AB", "BA"}
+	}
 	if orders == nil || p.at.Field {
 		return &mistake{key: "order", what: i18n.T("an order is for values of a whole register or more, not for this one")}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"embergate/drivers"
@@ -133,6 +134,10 @@ func scalar(text string) gjson.Result {
 // reading is the reading of one value: value = raw × scale + offset.
 func (from sample) reading(s drivers.Signal, v gjson.Result, at time.Time) drivers.Reading {
 	r := drivers.Reading{Signal: s.ID, Time: at, Raw: []byte(shorten(v.Raw, 256))}
+	if s.Of().Form == drivers.Text && v.Type != gjson.Null && !v.IsObject() && !v.IsArray() {
+		r.Detail, r.Quality = plain(v.String()), drivers.Good
+		return r
+	}
 	raw, err := from.rawValue(s, v)
 	if err != nil {
 		r.Reason, r.Detail = drivers.Decode, err.Error()
@@ -237,6 +242,16 @@ func fits(form drivers.Form, value float64) error {
 		return fmt.Errorf("%v is not a whole number", value)
 	}
 	return nil
+}
+
+// plain is a text without what could speak to a terminal, at most 64 bytes.
+func plain(text string) string {
+	return shorten(strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(text, ""))), 64)
 }
 
 // quote shows at most 80 bytes of what came, with control characters escaped.
