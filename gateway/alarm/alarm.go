@@ -104,6 +104,7 @@ type Event struct {
 const (
 	EventRaised       = "alarm.raised"
 	EventCounted      = "alarm.counted" // a new trigger of an alarm that had cleared, or a more urgent level
+	EventLowered      = "alarm.lowered" // a less urgent level
 	EventCleared      = "alarm.cleared"
 	EventFaultRaised  = "fault.raised"  // as alarm.raised, where the level is fault
 	EventFaultCleared = "fault.cleared" // as alarm.cleared, where the level is fault
@@ -125,6 +126,7 @@ type Condition struct {
 	Rule        *rules.Rule     // For, Hold, Latch, Class, Level, ID
 	When, Until rules.Value     // a When that is True goes before any Until
 	HasUntil    bool            // the rule has an Until; without it a When that is False clears
+	Least, Most rules.Level     // the alarm is at least as urgent as Least, at most as Most; "" is the rule's level
 	Reading     drivers.Reading // the deciding signal's latest; zero for a zone's
 	Retained    bool            // the reading only restores state: it begins and ends nothing (MQ05)
 

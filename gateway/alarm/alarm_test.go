@@ -126,6 +126,8 @@ func anyCondition(t *rapid.T, all map[string]*rules.Rule) Condition {
 	values := rapid.SampledFrom([]rules.Value{rules.True, rules.False, rules.Unknown, rules.True, rules.False})
 	c := Condition{Key: key, Rule: all[key], HasUntil: all[key].Until != "", When: values.Draw(t, "when"), Signal: key}
 	c.Until = values.Draw(t, "until")
+	levels := rapid.SampledFrom([]rules.Level{"", rules.LevelAlarm, rules.LevelPrealarm, ""})
+	c.Least, c.Most = levels.Draw(t, "least"), levels.Draw(t, "most")
 	c.Retained = rapid.IntRange(0, 9).Draw(t, "retained") == 0
 	c.Drill = rapid.IntRange(0, 9).Draw(t, "drill") == 0
 	c.Reading = drivers.Reading{Signal: key, Value: float64(rapid.IntRange(0, 3).Draw(t, "value")), Quality: drivers.Good}

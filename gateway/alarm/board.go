@@ -38,6 +38,8 @@ type source struct {
 	last     rules.Value
 	decided  rules.Value // the latest that was not Unknown
 	on, off  timer
+	low      timer       // how long an active alarm has been less urgent
+	lower    rules.Level // and which level that is
 	shelf    time.Time   // end of the shelf by the clock that is never set; zero: not shelved
 	triggers []time.Time // announced lately; none for fire
 	unkept   bool        // changed in something that need not be on disk at once
@@ -74,6 +76,9 @@ func (b *Board) Step(now time.Time, c Condition) []Event {
 	var events []Event
 	if s.alarm.Active() {
 		events = b.stepActive(s)
+		if s.alarm.Active() && len(events) == 0 {
+			events = b.grade(s)
+		}
 	} else {
 		events = b.stepQuiet(s)
 	}
@@ -125,19 +130,12 @@ func (b *Board) stepActive(s *source) []Event {
 // holds looks at an active alarm whose condition is True. Until it clears, a condition that came back is the same
 // trigger to the people on duty, and is only counted.
 func (b *Board) holds(s *source) []Event {
-	rule, a := s.found.Rule, &s.alarm
 	if s.meant() {
 		return b.trigger(s)
 	}
 	if s.decided == rules.False {
-		a.Count++
+		s.alarm.Count++
 		s.unkept = true
-	}
-	switch urgency := slices.Index(rules.Levels, rule.Level) - slices.Index(rules.Levels, a.Level); {
-	case urgency < 0:
-		return b.again(s) // RU10: the same alarm, more urgent
-	case urgency > 0:
-		a.Level, s.unkept = rule.Level, true
 	}
 	return nil
 }
@@ -180,6 +178,9 @@ func (b *Board) elapse(s *source) []Event {
 	if s.off.running && s.off.over(b.now, s.hold()) {
 		events = append(events, b.clear(s)...)
 	}
+	if s.low.running && s.low.over(b.now, s.hold()) {
+		events = append(events, b.abate(s)...)
+	}
 	if !s.open() && s.calm(b.now) {
 		s.triggers = nil
 	}
@@ -213,6 +214,9 @@ func (s *source) next() time.Time {
 	if s.off.running {
 		next = earlier(next, s.off.end(s.hold()))
 	}
+	if s.low.running {
+		next = earlier(next, s.low.end(s.hold()))
+	}
 	if n := len(s.triggers); n > 0 && !s.open() {
 		next = earlier(next, s.triggers[n-1].Add(flapWindow))
 	}
@@ -239,7 +243,7 @@ func (b *Board) settle(s *source) {
 
 // moving tells whether the record of a source grows old.
 func (s *source) moving(now time.Time) bool {
-	return s.unkept || s.off.running || s.on.running && s.found.Rule != nil && !s.on.over(now, s.found.Rule.For)
+	return s.unkept || s.off.running || s.low.running || s.on.running && s.found.Rule != nil && !s.on.over(now, s.found.Rule.For)
 }
 
 func (s *source) open() bool { return s.alarm.ID != "" && s.alarm.Open() }

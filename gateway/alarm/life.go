@@ -41,9 +41,10 @@ func (b *Board) raise(s *source) Event {
 	b.changed[""] = true
 	s.alarm = Alarm{
 		ID:   fmt.Sprintf("%08d-%x", b.raised, uint64(b.now.UnixMilli())),
-		Rule: c.Rule.ID, Class: c.Rule.Class, Level: c.Rule.Level, State: Unacknowledged,
+		Rule: c.Rule.ID, Class: c.Rule.Class, State: Unacknowledged,
 		RaisedAt: b.now.UTC(), Count: 1, Drill: c.Drill, Test: c.Test,
 	}
+	s.alarm.Level, _ = c.levels()
 	s.describe()
 	b.note(s)
 	kind := EventRaised
@@ -60,7 +61,9 @@ func (b *Board) again(s *source) []Event {
 		a.Count++
 		b.note(s)
 	}
-	a.State, a.Level, a.Silenced, a.Verdict = Unacknowledged, s.found.Rule.Level, false, ""
+	a.State, a.Silenced, a.Verdict = Unacknowledged, false, ""
+	a.Level, _ = s.found.levels()
+	s.low.stop()
 	a.AcknowledgedAt, a.AcknowledgedBy, a.ClearedAt = nil, "", nil
 	s.describe()
 	return []Event{b.event(s, a, Act{}, EventCounted)}
@@ -82,6 +85,7 @@ func (b *Board) note(s *source) {
 // clear ends the activity of an alarm; it is said once for each trigger that was announced.
 func (b *Board) clear(s *source) []Event {
 	s.off.stop()
+	s.low.stop()
 	a := &s.alarm
 	a.ClearedAt, a.Unstable = at(b.now), false
 	if a.State == Acknowledged {
@@ -103,6 +107,7 @@ func (b *Board) rest(s *source, act Act, done ...string) []Event {
 // close ends the alarm, and says first what brought it there. An on-delay that runs for the next one goes on.
 func (b *Board) close(s *source, act Act, done ...string) []Event {
 	a := &s.alarm
+	s.low.stop()
 	a.State, a.ClosedAt, a.Silenced, a.Unstable = Closed, at(b.now), false, false
 	switch {
 	case a.Verdict != "":

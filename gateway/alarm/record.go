@@ -22,6 +22,8 @@ type Record struct {
 	Decided  rules.Value     `json:"decided,omitempty"`  // what the condition was before it was Unknown
 	On       *time.Duration  `json:"on,omitempty"`       // the on-delay ran so long; null: there is none
 	Off      *time.Duration  `json:"off,omitempty"`      // the off-delay ran so long
+	Low      *time.Duration  `json:"low,omitempty"`      // the alarm was less urgent for so long
+	Lower    rules.Level     `json:"lower,omitempty"`    // as urgent as this
 	Shelf    time.Duration   `json:"shelf,omitempty"`    // what is left of the shelf
 	Triggers []time.Duration `json:"triggers,omitempty"` // how long ago, oldest first
 }
@@ -85,6 +87,10 @@ func (s *source) record(now time.Time) Record {
 		spent := s.off.elapsed(now)
 		r.Off = &spent
 	}
+	if s.low.begun {
+		spent := s.low.elapsed(now)
+		r.Low, r.Lower = &spent, s.lower
+	}
 	if !s.shelf.IsZero() {
 		r.Shelf = s.shelf.Sub(now)
 	}
@@ -131,6 +137,9 @@ func restore(now time.Time, r Record) *source {
 	if r.Off != nil && s.alarm.Active() {
 		s.off = timer{begun: true, spent: sane(*r.Off)}
 	}
+	if r.Low != nil && s.alarm.Active() && slices.Contains(rules.Levels, r.Lower) {
+		s.low, s.lower = timer{begun: true, spent: sane(*r.Low)}, r.Lower
+	}
 	// In doubt a shelf ends too soon: it lasts for the shorter of what was left and of what the clock says is left, and no
 	// longer where the clock is certainly wrong.
 	if until := s.alarm.ShelvedUntil; until != nil && s.open() {
@@ -160,6 +169,7 @@ func (b *Board) Retain(keys map[string]*rules.Rule) {
 		} else {
 			s.on.stop()
 			s.off.stop()
+			s.low.stop()
 			s.last = rules.Unknown
 		}
 		if gone := rule == nil; s.open() && s.alarm.RuleGone != gone {
