@@ -22,6 +22,7 @@ type RuleInForce struct {
 	For     string         `json:"for,omitempty"`
 	Hold    string         `json:"hold,omitempty"`
 	Latch   bool           `json:"latch"`
+	Levels  []rules.Grade  `json:"levels,omitempty"`
 	Outputs []rules.Output `json:"outputs,omitempty"`
 	Sources []RuleSource   `json:"sources"`
 }
@@ -42,7 +43,7 @@ func (g *Gateway) RulesInForce() []RuleInForce {
 		index[r.ID] = len(list)
 		list = append(list, RuleInForce{
 			ID: r.ID, Name: r.Name.In(string(g.cfg.Site.Language)), Class: r.Class, Level: r.Level, From: r.From, When: r.When, Until: r.Until,
-			For: delay(r.For), Hold: delay(r.Hold), Latch: r.Latch, Outputs: r.Outputs, Sources: []RuleSource{},
+			For: delay(r.For), Hold: delay(r.Hold), Latch: r.Latch, Levels: r.Levels, Outputs: r.Outputs, Sources: []RuleSource{},
 		})
 	}
 	for _, in := range g.rules.Instances() {

@@ -241,6 +241,7 @@ func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 	for _, in := range instances {
 		c, result := h.static[in.Index()], h.state.Eval(in, now)
 		c.When, c.Until, c.Reading, c.Retained = result.When, result.Until, result.Reading, result.Retained
+		c.Least, c.Most = result.Least, result.Most
 		h.exercise.mark(in, &c)
 		if c.When == rules.True {
 			c.Message = h.g.message(in, result.Reading, c)

@@ -94,6 +94,7 @@ func (p *rehearsal) seen(now time.Time, in *rules.Instance, r rules.Result) {
 	p.advance(now)
 	c := p.g.condition(in)
 	c.When, c.Until, c.Reading, c.Retained = r.When, r.Until, r.Reading, r.Retained
+	c.Least, c.Most = r.Least, r.Most
 	p.note(p.board.Step(now, c))
 }
 

@@ -24,6 +24,7 @@ type builder struct {
 type compiled struct {
 	rule        *Rule
 	when, until *condition
+	grades      []gradeConditions
 }
 
 // reader is an operand bound to the signals of one instance.
@@ -112,7 +113,7 @@ func (b *builder) compile(d draft) *compiled {
 			return nil
 		}
 	}
-	if v.when == nil {
+	if v.when == nil || !b.grades(d, v) {
 		return nil
 	}
 	counts := slices.ContainsFunc(v.when.operands, func(o operand) bool { return o.op.counts() })
@@ -213,7 +214,7 @@ func (b *builder) instance(v *compiled, at origin) (lacks []lack, ok bool) {
 	} else {
 		in.Key = v.rule.ID + "@" + at.zone
 	}
-	for _, c := range []*condition{v.when, v.until} {
+	for _, c := range v.conditions() {
 		if c != nil && at.signal >= 0 {
 			lacks = append(lacks, b.lacks(c, b.site.signals[at.signal])...)
 		}
@@ -225,6 +226,9 @@ func (b *builder) instance(v *compiled, at origin) (lacks []lack, ok bool) {
 		return lacks, false
 	}
 	in.when, in.until = b.bind(v.when, in), b.bind(v.until, in)
+	for _, g := range v.grades {
+		in.grades = append(in.grades, boundGrade{g.level, b.bind(g.when, in), b.bind(g.until, in)})
+	}
 	b.set.instances = append(b.set.instances, in)
 	return nil, true
 }

@@ -47,6 +47,9 @@ func (st *State) Eval(in *Instance, now time.Time) Result {
 	} else {
 		r.Until = [...]Value{Unknown: Unknown, False: True, True: False}[r.When]
 	}
+	if err := e.grade(in, &r); r.Err == nil {
+		r.Err = err
+	}
 	r.Reading, r.Retained = e.deciding(in)
 	if in.every > 0 {
 		st.turns[in.index].due = e.now + in.every
@@ -316,7 +319,7 @@ func (st *State) Explain(in *Instance, now time.Time) []Operand {
 	e.now, e.wall = st.clock(now), now
 	e.tested = st.tests(in.place)
 	var list []Operand
-	for _, b := range []bound{in.when, in.until} {
+	for _, b := range in.bounds() {
 		for i := range b.operands {
 			v := "unknown"
 			switch x := e.read(&b.operands[i]).(type) {
@@ -336,7 +339,7 @@ func (st *State) Explain(in *Instance, now time.Time) []Operand {
 // Inputs are the signals that the conditions of the instance read, by key.
 func (s *Set) Inputs(in *Instance) []string {
 	read := map[int]bool{}
-	for _, b := range []bound{in.when, in.until} {
+	for _, b := range in.bounds() {
 		for _, r := range b.operands {
 			for _, i := range append([]int{r.signal}, r.list...) {
 				read[i] = true
@@ -360,7 +363,7 @@ func (s *Set) Inputs(in *Instance) []string {
 
 // asks tells whether a condition of the instance has an operand of the kind.
 func (in *Instance) asks(o op) bool {
-	for _, b := range []bound{in.when, in.until} {
+	for _, b := range in.bounds() {
 		for i := range b.operands {
 			if b.operands[i].op == o {
 				return true

@@ -58,6 +58,9 @@ func (b *builder) adjusted(d draft, at point) (draft, string) {
 // apply is the draft with the override's keys in place of its own.
 func (o override) apply(d draft) draft {
 	id := d.rule.ID
+	if o.at.At("levels").Exists() {
+		d.rule.Levels, d.levels = nil, o.at.At("levels")
+	}
 	o.at.Decode(&override{}, &d.rule)
 	d.rule.ID = id
 	if o.at.At("disabled").Exists() {
@@ -73,5 +76,6 @@ func (o override) apply(d draft) draft {
 		d.outputs = s
 	}
 	check(o.at, &d.rule)
+	checkGrades(d.levels, &d.rule)
 	return d
 }

@@ -37,6 +37,7 @@ type draft struct {
 	at          conf.Section
 	when, until conf.Section
 	outputs     conf.Section
+	levels      conf.Section
 	disabled    bool
 }
 
@@ -83,13 +84,13 @@ func readPack(name string) []draft {
 func readRules(sections []conf.Section, from string) []draft {
 	var list []draft
 	for _, s := range sections {
-		d := draft{at: s, rule: Rule{From: from}, when: s.At("when"), until: s.At("until"), outputs: s.At("outputs")}
+		d := draft{at: s, rule: Rule{From: from}, when: s.At("when"), until: s.At("until"), outputs: s.At("outputs"), levels: s.At("levels")}
 		s.Decode(&d.rule)
 		if !drivers.IDPattern.MatchString(d.rule.ID) {
 			s.At("id").Problem("an id is 1 to 40 of a-z, 0-9 and -, not %q", d.rule.ID)
 			continue
 		}
-		if check(s, &d.rule) {
+		if checkGrades(d.levels, &d.rule) && check(s, &d.rule) {
 			list = append(list, d)
 		}
 	}

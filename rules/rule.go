@@ -67,6 +67,13 @@ const (
 // Stops are all of them.
 var Stops = []Stop{StopOnSilence, StopOnReset, StopNever}
 
+// Grade is a more urgent level of a rule: while its own condition is True too, the alarm is as urgent as this.
+type Grade struct {
+	Level Level  `yaml:"level" json:"level"`
+	When  string `yaml:"when" json:"when"`
+	Until string `yaml:"until" json:"until,omitempty"` // where given, only True brings the alarm down again
+}
+
 // Rule is one rule as written, in a pack or in the configuration. Exactly one of Signal, Each and Zone is its scope.
 type Rule struct {
 	ID      string        `yaml:"id"`
@@ -81,6 +88,7 @@ type Rule struct {
 	For     time.Duration `yaml:"for"`    // on-delay
 	Hold    time.Duration `yaml:"hold"`   // off-delay
 	Latch   bool          `yaml:"latch"`  // stays until a person resets it
+	Levels  []Grade       `yaml:"levels"` // more urgent ones, the least of them first
 	Outputs []Output      `yaml:"outputs"`
 	Message drivers.Name  `yaml:"message"` // with {zone} {device} {signal} {value} {unit} {name}
 	From    string        `yaml:"-"`       // the pack or file it is from; inline

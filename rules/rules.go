@@ -74,7 +74,8 @@ type Instance struct {
 	inner       []*Instance  // of the same rule for each zone, in the zones below
 	members     map[int]bool // signals that it counts, where it is an inner one
 	when, until bound
-	every       int64 // ns after which time alone may change its outcome; 0 is never
+	grades      []boundGrade // the least urgent first
+	every       int64        // ns after which time alone may change its outcome; 0 is never
 }
 
 // Index is the place of the instance in Set.Instances.

@@ -55,7 +55,7 @@ type Sample struct {
 	Absent   bool
 }
 
-// Expect is one expectation: what (true, false, unknown; raised, cleared) of a rule, or of rule@source.
+// Expect is one expectation: what (true, false, unknown; raised, lowered, cleared) of a rule, or of rule@source.
 type Expect struct {
 	Time  time.Duration
 	Never bool // at no time; Time is 0
@@ -67,7 +67,7 @@ type Expect struct {
 // Words of expectations: the outcomes of conditions, and what becomes of alarms.
 var (
 	outcomes = []string{"true", "false", "unknown"}
-	becomes  = []string{"raised", "cleared"}
+	becomes  = []string{"raised", "lowered", "cleared"}
 )
 
 // Bounds of a script: the values of a series, its time, and how often it is looked at.

@@ -100,7 +100,7 @@ s.txt:6:29: series.b.x: "crk" is not known; allowed: timeout, crc, exception, of
 s.txt:6:45: series.smoke: "smoke" is no signal; write it as device.signal
 s.txt:6:53: series.c.x: "1x999999999" is no value of a series: 30, 30x5, 20+2x5, bad, bad:crc, uncertain:30, retained:1 or _
 s.txt:7:20: expect[0].at noon: "at noon" is no time of a rule test; write it as at 8s, or never
-s.txt:7:41: expect[1].at 1s: "rised" is not known; allowed: raised, cleared, true, false, unknown; did you mean raised?
+s.txt:7:41: expect[1].at 1s: "rised" is not known; allowed: raised, lowered, cleared, true, false, unknown; did you mean raised?
 s.txt:7:63: expect[2].at 1s: an expectation names a rule: raised gas-high, or true gas-high@kitchen-gas.lel
 s.txt:7:80: expect[3].on 1s: "on 1s" is no time of a rule test; write it as at 8s, or never`
 	got := root.Problems().In(i18n.English)

@@ -59,6 +59,10 @@ type Result struct {
 	When  Value
 	Until Value // of the clear condition; without one it is the opposite of When
 
+	// Least and Most bound how urgent an alarm of it is: they differ where a reading that would tell is missing, or where a
+	// more urgent level has not reached its own until. For a rule without levels both are the rule's.
+	Least, Most Level
+
 	// Reading is the latest of the signal that decides: the instance's own; for a zone's that of the signal that counts
 	// and was at 1 last. It is zero where there is none.
 	Reading drivers.Reading
