@@ -23,9 +23,9 @@ func TestDeadbandThinsOutWhatIsForwarded(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d := &device{}
 			d.signals = []*signal{
-				{Signal: drivers.Signal{ID: "t", Kind: "temperature", Deadband: drivers.Band{Width: 0.5}}, Reading: drivers.Reading{Signal: "d.t"}},
-				{Signal: drivers.Signal{ID: "version", Kind: "text"}, Reading: drivers.Reading{Signal: "d.version"}},
-				{Signal: drivers.Signal{ID: "smoke", Kind: "smoke"}, Reading: drivers.Reading{Signal: "d.smoke"}},
+				{Signal: &drivers.Signal{ID: "t", Kind: "temperature", Deadband: drivers.Band{Width: 0.5}}, Reading: drivers.Reading{Signal: "d.t"}},
+				{Signal: &drivers.Signal{ID: "version", Kind: "text"}, Reading: drivers.Reading{Signal: "d.version"}},
+				{Signal: &drivers.Signal{ID: "smoke", Kind: "smoke"}, Reading: drivers.Reading{Signal: "d.smoke"}},
 			}
 			var b deadbands
 			var got []string

@@ -107,8 +107,8 @@ func isOf(a alarm.Alarm, instances []*rules.Instance) bool {
 // place is where a signal is, for people: its zone, device and key.
 func (x *exercise) place(signal string) string {
 	for _, in := range x.h.bySignal[signal] {
-		c := x.h.static[in.Index()]
-		return strings.Join(strings.Fields(c.ZonePath+" "+c.DeviceName+" "+signal), " ")
+		at := x.h.spots[in.Index()]
+		return strings.Join(strings.Fields(at.path+" "+at.name+" "+signal), " ")
 	}
 	return signal
 }

@@ -92,7 +92,7 @@ func (h *hub) Rule(ctx context.Context, id string) (states []console.RuleState, 
 }
 
 func (h *hub) explain(now time.Time, in *rules.Instance, open map[string]alarm.Alarm) console.RuleState {
-	c, r := h.static[in.Index()], h.state.Eval(in, now)
+	c, r := h.g.condition(in, h.spots[in.Index()]), h.state.Eval(in, now)
 	s := console.RuleState{
 		Key: in.Key, Rule: in.Rule.ID, Name: c.Name, Signal: in.Signal, Zone: in.Zone, ZonePath: c.ZonePath,
 		When: in.Rule.When, Until: in.Rule.Until, Raises: r.When.String(), Clears: r.Until.String(),

@@ -50,7 +50,7 @@ type Gateway struct {
 	links    []*link
 	rules    *rules.Set
 	model    rules.Model
-	signals  map[string]rules.Signal // of the model, by key
+	signals  map[string]int // index in the model, by key; see spot
 	channels *notify.Channels
 	uplinks  []uplink
 	unbuilt  []i18n.Text
@@ -231,6 +231,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return errors.Join(err, st.Close())
 	}
 	h.away = away
+	signals := len(g.model.Signals)
+	g.forgetModel()
 	north, stopNorth := context.WithCancel(context.WithoutCancel(ctx))
 	south, stopSouth := context.WithCancel(context.WithoutCancel(ctx))
 	var readers, senders sync.WaitGroup
@@ -257,7 +259,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		readers.Go(func() { h.supervise(south, l) })
 	}
 	notifySystemd(daemon.SdNotifyReady)
-	g.Log.Info("gateway started", "site", g.cfg.Site.ID, "endpoints", len(g.links), "signals", len(g.model.Signals), "rules", len(g.rules.Rules()))
+	g.Log.Info("gateway started", "site", g.cfg.Site.ID, "endpoints", len(g.links), "signals", signals, "rules", len(g.rules.Rules()))
 
 	<-ctx.Done()
 	notifySystemd(daemon.SdNotifyStopping)

@@ -32,7 +32,7 @@ type hub struct {
 	live       *live // latest readings and which devices answer
 	state      *rules.State
 	board      *alarm.Board
-	static     []alarm.Condition      // by the index of an instance: what never changes of its condition
+	spots      []spot                 // by the index of an instance: where it looks
 	rules      map[string]*rules.Rule // by the key of an instance
 	bySignal   map[string][]*rules.Instance
 	outputs    *outputs
@@ -67,14 +67,14 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	now := time.Now()
 	h := &hub{
 		g: g, store: st, outbox: &outbox{Store: st}, log: g.Log,
-		in:     make(chan []drivers.Reading),
-		acts:   make(chan func(time.Time)),
-		quit:   make(chan struct{}),
-		live:   newLive(g.links, now),
-		state:  g.rules.NewState(),
-		board:  alarm.Restore(now, records),
-		static: make([]alarm.Condition, len(g.rules.Instances())),
-		rules:  map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
+		in:    make(chan []drivers.Reading),
+		acts:  make(chan func(time.Time)),
+		quit:  make(chan struct{}),
+		live:  newLive(g.links, now),
+		state: g.rules.NewState(),
+		board: alarm.Restore(now, records),
+		spots: make([]spot, len(g.rules.Instances())),
+		rules: map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
 		faults: map[string]bool{},
 		failed: make([]bool, len(g.rules.Instances())),
 		queues: map[string]*store.Queue{},
@@ -88,7 +88,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	inForce := map[string]*rules.Rule{}
 	for _, in := range g.rules.Instances() {
-		h.static[in.Index()] = g.condition(in)
+		h.spots[in.Index()] = g.spot(in)
 		h.rules[in.Key] = in.Rule
 		h.bySignal[in.Signal] = append(h.bySignal[in.Signal], in)
 		inForce[in.Key] = in.Rule
@@ -239,7 +239,7 @@ func (h *hub) forward(now time.Time, batch []drivers.Reading) {
 // judge evaluates instances and steps their alarms.
 func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 	for _, in := range instances {
-		c, result := h.static[in.Index()], h.state.Eval(in, now)
+		c, result := h.g.condition(in, h.spots[in.Index()]), h.state.Eval(in, now)
 		c.When, c.Until, c.Reading, c.Retained = result.When, result.Until, result.Reading, result.Retained
 		c.Least, c.Most = result.Least, result.Most
 		h.exercise.mark(in, &c)

@@ -18,13 +18,19 @@ type live struct {
 
 // signal is a signal's latest reading, and its last good one.
 type signal struct {
-	drivers.Signal
+	*drivers.Signal
 	device *device // nil for the link of an endpoint
 	drivers.Reading
-	at    time.Time       // when the reading was taken in, by this machine's clock
-	since time.Time       // of its quality and reason
-	good  drivers.Reading // the last good one
-	next  *signal         // that was asked for after it, last time
+	at    time.Time // when the reading was taken in, by this machine's clock
+	since time.Time // of its quality and reason
+	good  good      // the last good one
+	next  *signal   // that was asked for after it, last time
+}
+
+// good is what is kept of a good reading.
+type good struct {
+	Time  time.Time
+	Value float64
 }
 
 // device is an instrument and whether it answers.
@@ -47,15 +53,17 @@ type linkState struct {
 
 func newLive(links []*link, now time.Time) *live {
 	l := &live{signals: map[string]*signal{}, links: map[string]*linkState{}}
+	linkSignal := &drivers.Signal{ID: drivers.LinkSignal, Kind: drivers.LinkSignal}
+	onlineSignal := &drivers.Signal{ID: drivers.OnlineSignal, Kind: drivers.OnlineSignal}
 	for _, ep := range links {
 		ls := &linkState{link: ep, down: now}
-		ls.signal = l.add(nil, ep.id, drivers.Signal{ID: drivers.LinkSignal, Kind: drivers.LinkSignal}, now)
+		ls.signal = l.add(nil, ep.id, linkSignal, now)
 		for _, d := range ep.driver.Devices() {
 			dev := &device{Device: d, link: ls, goodAt: now}
 			dev.Stale = staleAfter(d)
-			dev.online = l.add(dev, d.ID, drivers.Signal{ID: drivers.OnlineSignal, Kind: drivers.OnlineSignal}, now)
-			for _, s := range d.Signals {
-				dev.signals = append(dev.signals, l.add(dev, d.ID, s, now))
+			dev.online = l.add(dev, d.ID, onlineSignal, now)
+			for i := range d.Signals {
+				dev.signals = append(dev.signals, l.add(dev, d.ID, &d.Signals[i], now))
 			}
 			l.devices = append(l.devices, dev)
 			ls.devices = append(ls.devices, dev)
@@ -77,7 +85,7 @@ func staleAfter(d drivers.Device) time.Duration {
 	return 90 * time.Second
 }
 
-func (l *live) add(d *device, owner string, s drivers.Signal, now time.Time) *signal {
+func (l *live) add(d *device, owner string, s *drivers.Signal, now time.Time) *signal {
 	sig := &signal{Signal: s, device: d, since: now, Reading: drivers.Reading{Signal: owner + "." + s.ID}}
 	l.signals[owner+"."+s.ID] = sig
 	return sig
@@ -241,7 +249,7 @@ func (s *signal) set(now time.Time, r drivers.Reading) {
 	s.Reading, s.at = r, now
 	s.Raw = nil // live state keeps no driver's buffer
 	if r.Quality != drivers.Bad {
-		s.good = s.Reading
+		s.good = good{r.Time, r.Value}
 	}
 }
 

@@ -11,24 +11,36 @@ import (
 	"embergate/rules"
 )
 
+// spot is what never changes of where an instance looks, for people.
+type spot struct{ path, device, name, unit string }
+
+// spot finds the words for where an instance looks.
+func (g *Gateway) spot(in *rules.Instance) spot {
+	if g.signals == nil { // built once, by whoever asks first: the hub's goroutine, before it runs
+		g.signals = make(map[string]int, len(g.model.Signals))
+		for i := range g.model.Signals {
+			g.signals[g.model.Signals[i].Key] = i
+		}
+	}
+	s := spot{path: g.places[in.Zone].Path}
+	if i, ok := g.signals[in.Signal]; ok {
+		m := &g.model.Signals[i]
+		s.device, s.name, s.unit = m.Device.ID, m.Device.Name, unit(m.Signal)
+	}
+	return s
+}
+
+// forgetModel lets go of what only the start needs: some hundred bytes a signal.
+func (g *Gateway) forgetModel() { g.model, g.signals = rules.Model{}, nil }
+
 // condition is what never changes of an instance's conditions: the rule and the words for where it is.
-func (g *Gateway) condition(in *rules.Instance) alarm.Condition {
-	lang := string(g.cfg.Site.Language)
+func (g *Gateway) condition(in *rules.Instance, s spot) alarm.Condition {
 	c := alarm.Condition{
-		Key: in.Key, Rule: in.Rule, HasUntil: in.Rule.Until != "", Name: in.Rule.Name.In(lang),
-		Zone: in.Zone, ZonePath: g.places[in.Zone].Path, Signal: in.Signal,
+		Key: in.Key, Rule: in.Rule, HasUntil: in.Rule.Until != "", Name: in.Rule.Name.In(string(g.cfg.Site.Language)),
+		Zone: in.Zone, ZonePath: s.path, Device: s.device, DeviceName: s.name, Signal: in.Signal, Unit: s.unit,
 	}
 	if c.Name == "" {
 		c.Name = in.Rule.ID
-	}
-	if g.signals == nil { // built once, by whoever asks first: the hub's goroutine, before it runs
-		g.signals = map[string]rules.Signal{}
-		for _, s := range g.model.Signals {
-			g.signals[s.Key] = s
-		}
-	}
-	if s, ok := g.signals[in.Signal]; ok {
-		c.Device, c.DeviceName, c.Unit = s.Device.ID, s.Device.Name, unit(s.Signal)
 	}
 	return c
 }

@@ -258,7 +258,7 @@ func pageDevice(d *device, lang string) console.Device {
 func pageSignal(s *signal, lang string) console.Signal {
 	kind := s.Of()
 	p := console.Signal{
-		ID: s.Signal.ID, Name: s.Name.In(lang), Kind: s.Kind, Class: string(kind.Class), Unit: unit(s.Signal), Form: kind.Form,
+		ID: s.Signal.ID, Name: s.Name.In(lang), Kind: s.Kind, Class: string(kind.Class), Unit: unit(*s.Signal), Form: kind.Form,
 		Value: s.Value, Quality: s.Quality, Reason: s.Reason, Detail: s.Detail, Time: s.good.Time, Since: s.since,
 	}
 	if p.Name == "" {

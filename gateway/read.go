@@ -132,7 +132,7 @@ type choice struct {
 }
 
 func (c choice) value(r drivers.Reading) Value {
-	s := signal{Signal: c.signal, Reading: r}
+	s := signal{Signal: &c.signal, Reading: r}
 	v := Value{Reading: r, Unit: unit(c.signal), Registers: c.signal.At != ""}
 	if r.Quality != drivers.Bad {
 		v.Label = s.label()

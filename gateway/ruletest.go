@@ -92,7 +92,7 @@ func (p *rehearsal) active(class rules.Class) (n int) { return activeAlarms(p.bo
 
 func (p *rehearsal) seen(now time.Time, in *rules.Instance, r rules.Result) {
 	p.advance(now)
-	c := p.g.condition(in)
+	c := p.g.condition(in, p.g.spot(in))
 	c.When, c.Until, c.Reading, c.Retained = r.When, r.Until, r.Reading, r.Retained
 	c.Least, c.Most = r.Least, r.Most
 	p.note(p.board.Step(now, c))

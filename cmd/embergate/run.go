@@ -102,6 +102,7 @@ func build(cmd *cobra.Command, file string, log *slog.Logger) (*gateway.Gateway,
 	if missing := g.Unbuilt(); len(missing) > 0 {
 		return nil, errors.New(lang.Say("this configuration cannot run yet:\n%s", lines(lang, missing)))
 	}
+	root.Forget() // all of it was read
 	return g, nil
 }
 

@@ -85,7 +85,7 @@ type document struct {
 	lines    []string
 	env      Environment
 	problems Problems
-	trees    []*yaml.Node // of this file and, in the root, of those that it includes; see Forget
+	included []*yaml.Node // the files that this one includes, and those that they include; see Forget
 	into     *document    // the file that includes this one, whose problems it shares; nil for none
 }
 
@@ -119,12 +119,14 @@ func parse(doc *document, data []byte) Section {
 		s.syntax(err)
 		return s
 	}
-	doc.root().trees = append(doc.root().trees, &root)
 	node := &root
 	if node.Kind == yaml.DocumentNode && len(node.Content) == 1 {
 		node = node.Content[0]
 	}
 	s.node, s.line, s.col = node, max(node.Line, 1), max(node.Column, 1)
+	if doc.into != nil {
+		doc.root().included = append(doc.root().included, node)
+	}
 	return s
 }
 
@@ -197,16 +199,18 @@ func (s Section) Problems() Problems {
 	return all
 }
 
-// Forget lets go of the contents of the file and of those it includes, which take some hundred bytes a key, once all has been
-// read of them. What stays are the problems, and each section's place, path and own text; below it there is nothing more.
+// Forget lets go of what a file and those it includes hold, some hundred bytes a key, once all has been read of it. It is
+// for the section of the whole file. What stays are the problems, and each section's place, path and own text; below it there
+// is nothing more.
 func (s Section) Forget() {
-	if s.doc == nil {
+	if s.node == nil {
 		return
 	}
-	for _, t := range s.doc.root().trees {
-		forget(t)
+	forget(s.node)
+	for _, n := range s.doc.included {
+		forget(n)
 	}
-	s.doc.root().trees = nil
+	s.doc.included, s.doc.lines = nil, nil
 }
 
 // forget parts a node from what is below it: whoever still has the node keeps no more alive than that.

@@ -201,7 +201,7 @@ func compileAll(s conf.Section, dev drivers.Device, l limits) []point {
 	listed := s.At("signals").Items()
 	points := make([]point, 0, len(dev.Signals))
 	for i, sig := range dev.Signals {
-		p, mistakes := compile(sig)
+		p, mistakes := compile(&dev.Signals[i])
 		p.key = dev.Key(sig)
 		if len(mistakes) == 0 && !p.at.Table.Bits() && p.count > l.registers {
 			s.At("max_registers").Problem("the signal %s takes %d registers: more than a request may read", sig.ID, p.count)

@@ -20,8 +20,8 @@ import (
 func Decode(signals []drivers.Signal, read func(table Table, addr uint16, n int) ([]byte, bool), now time.Time) []drivers.Reading {
 	readings, points := make([]drivers.Reading, len(signals)), make([]point, len(signals))
 	wrong := make([][]mistake, len(signals))
-	for i, sig := range signals {
-		points[i], wrong[i] = compile(sig)
+	for i := range signals {
+		points[i], wrong[i] = compile(&signals[i])
 	}
 	linkPoints(points)
 	for i := range points {

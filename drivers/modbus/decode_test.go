@@ -147,7 +147,7 @@ func anySignal(t *rapid.T) point {
 			sig.Order = rapid.SampledFrom(orders).Draw(t, "order")
 		}
 	}
-	p, mistakes := compile(sig)
+	p, mistakes := compile(&sig)
 	if mistakes != nil {
 		t.Fatal(mistakes)
 	}
@@ -194,7 +194,7 @@ func TestWhatDoesNotFitIsNotWritten(t *testing.T) {
 		{drivers.Signal{Kind: "number", At: "holding:0"}, math.NaN(), "NaN is no number"},
 	} {
 		c.sig.ID, c.sig.Scale, c.sig.Writable = "s", 1, true
-		p, mistakes := compile(c.sig)
+		p, mistakes := compile(&c.sig)
 		if mistakes != nil {
 			t.Fatal(mistakes)
 		}
@@ -223,7 +223,7 @@ func FuzzDecode(f *testing.F) {
 func BenchmarkDecodeBlockOf50Registers(b *testing.B) {
 	var points []point
 	for i := range 50 {
-		p, _ := compile(drivers.Signal{ID: "s", Kind: "number", At: "holding:" + strconv.Itoa(i), Type: "int16", Scale: 0.1, NA: []float64{0x7FFF}, Range: []float64{-5000, 5000}})
+		p, _ := compile(&drivers.Signal{ID: "s", Kind: "number", At: "holding:" + strconv.Itoa(i), Type: "int16", Scale: 0.1, NA: []float64{0x7FFF}, Range: []float64{-5000, 5000}})
 		points = append(points, p)
 	}
 	blocks := plan(points, limits{registers: 125, bits: 2000})

@@ -60,6 +60,7 @@ func protocol(open opener) drivers.Protocol {
 		d.wire, d.shift = w, len(w.users)
 		w.users = append(w.users, d.ids()...)
 		w.drivers = append(w.drivers, d)
+		d.Endpoint.Devices, d.Profiles = nil, nil // read: they would keep the whole file in memory
 		return d
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func pointAt(table Table, first, count int) point {
-	return point{Signal: drivers.Signal{ID: "s"}, at: Address{Table: table, Number: uint16(first)}, count: count}
+	return point{Signal: &drivers.Signal{ID: "s"}, at: Address{Table: table, Number: uint16(first)}, count: count}
 }
 
 // fits tells, by counting addresses, whether one request may read all of the spans.

@@ -12,8 +12,9 @@ import (
 
 // point is a signal made ready: where its registers stand and how they become a number.
 type point struct {
-	drivers.Signal
+	*drivers.Signal
 	key       string // what its readings are called
+	typ       string // its type, or what its address means without one
 	at        Address
 	count     int // addresses it takes: registers, or 1 bit
 	form      form
@@ -137,7 +138,7 @@ func (m mistake) text() i18n.Text {
 }
 
 // compile makes a signal ready and finds every mistake in it. A point with mistakes must not be read.
-func compile(sig drivers.Signal) (point, []mistake) {
+func compile(sig *drivers.Signal) (point, []mistake) {
 	p := point{Signal: sig, key: sig.ID, count: 1, value: sig.Of().Form}
 	if inv := math.Round(1 / sig.Scale); inv > 1 && 1/inv == sig.Scale {
 		p.inverse = inv
@@ -163,7 +164,7 @@ func compile(sig drivers.Signal) (point, []mistake) {
 		return p, all
 	}
 	if end := int(at.Number) + p.count; end > 65536 {
-		wrong("at", i18n.T("%s takes %d registers from %d and ends beyond 65535", p.Type, p.count, int(at.Number)))
+		wrong("at", i18n.T("%s takes %d registers from %d and ends beyond 65535", p.typ, p.count, int(at.Number)))
 	}
 	if m := p.ordered(); m != nil {
 		all = append(all, *m)
@@ -199,7 +200,7 @@ func (p *point) typed(located bool) *mistake {
 	case p.at.Field && name != "uint16" && name != "bits" && !(single && name == "bool"):
 		return &mistake{key: "type", what: i18n.T("bits of a register are uint16 or bits, one bit also bool, not %s", name)}
 	}
-	p.Type = name
+	p.typ = name
 	p.form, p.bits, p.count = t.form, t.bits, max(1, t.bits/16)
 	if p.at.Field {
 		p.bits = int(p.at.High-p.at.Low) + 1
@@ -222,7 +223,7 @@ func (p *point) worded(name string) *mistake {
 	case p.Scale != 1 || p.Offset != 0 || p.Writable || len(p.NA) > 0 || len(p.Active) > 0 || len(p.Related()) > 0:
 		return &mistake{key: "type", what: i18n.T("a text has no scale, offset, na, active, scale_by, decimals_by, valid_if or writable")}
 	}
-	p.Type, p.form, p.bits, p.count = name, words, 8*n, (n+1)/2
+	p.typ, p.form, p.bits, p.count = name, words, 8*n, (n+1)/2
 	return nil
 }
 
@@ -231,7 +232,7 @@ func (p *point) ordered() *mistake {
 	if p.Order == "" {
 		return nil
 	}
-	orders := Orders(p.Type)
+	orders := Orders(p.typ)
 	if p.form == words {
 		orders = []string{"AB", "BA"}
 	}
@@ -255,7 +256,7 @@ func (p *point) ordered() *mistake {
 // meaning checks the keys that depend on the type.
 func (p *point) meaning() (all []mistake) {
 	wrong := func(key string, what i18n.Text) { all = append(all, mistake{key: key, what: what}) }
-	status := p.Type == "bits"
+	status := p.typ == "bits"
 	if status && (p.Scale != 1 || p.Offset != 0) {
 		wrong("scale", i18n.T("a status word has neither scale nor offset"))
 	}

@@ -110,7 +110,7 @@ func (p *point) encode(value float64) ([]byte, error) {
 	}
 	pattern, ok := p.fit(n)
 	if !ok {
-		return nil, fmt.Errorf("%v does not fit into %s of %d bits", value, p.Type, p.bits)
+		return nil, fmt.Errorf("%v does not fit into %s of %d bits", value, p.typ, p.bits)
 	}
 	if p.at.Table.Bits() {
 		return []byte{byte(pattern)}, nil

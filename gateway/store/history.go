@@ -24,8 +24,7 @@ type History struct {
 	log   *slog.Logger
 	full  chan struct{} // capacity 1: memory wants to be written before its time
 
-	writing sync.Mutex
-	packer  *packer // guarded by writing
+	writing sync.Mutex // who keeps
 
 	mu      sync.Mutex
 	tracks  map[string]*track
@@ -61,7 +60,7 @@ const (
 )
 
 func newHistory(s *Store) *History {
-	return &History{store: s, log: s.log, full: make(chan struct{}, 1), packer: newPacker(), tracks: map[string]*track{}}
+	return &History{store: s, log: s.log, full: make(chan struct{}, 1), tracks: map[string]*track{}}
 }
 
 // History is the history in series.db.
@@ -191,10 +190,11 @@ func (h *History) Run(ctx context.Context) {
 func (h *History) Keep(ctx context.Context, now time.Time) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	if err := h.flush(ctx, h.packer, now); err != nil {
+	p := newPacker() // of half a megabyte, so only for as long as this takes
+	if err := h.flush(ctx, p, now); err != nil {
 		return err
 	}
-	if err := h.rollUp(ctx, h.packer, now); err != nil {
+	if err := h.rollUp(ctx, p, now); err != nil {
 		return err
 	}
 	return h.expire(ctx, now)

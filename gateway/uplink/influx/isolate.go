@@ -49,7 +49,7 @@ func (s *sender) isolate(ctx context.Context, l *lane, r *refusal) {
 		s.giveUp(ctx, l, split, "at least one of these lines, the others were taken: "+r.Error())
 	default:
 		p.pop()
-		p.pieces = append(p.pieces, s.c.compress(bytes.Join(split[n/2:], nil)), s.c.compress(bytes.Join(split[:n/2], nil)))
+		p.pieces = append(p.pieces, s.compress(bytes.Join(split[n/2:], nil)), s.compress(bytes.Join(split[:n/2], nil)))
 	}
 }
 

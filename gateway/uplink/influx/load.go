@@ -38,7 +38,7 @@ func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 		return s.j.Set(ctx, s.cursorKey(), settled)
 	}}
 	if len(lines) > 0 {
-		p.pieces = [][]byte{s.c.compress(lines)}
+		p.pieces = [][]byte{s.compress(lines)}
 	}
 	return p, nil
 }

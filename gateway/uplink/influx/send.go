@@ -56,7 +56,7 @@ type sender struct {
 	u *Uplink
 	q Queue
 	j Journal
-	c *compressor
+	c *compressor // made when it is needed, and let go of with the parcel: it takes a megabyte
 
 	events, live, backlog lane
 	sent                  []*parcel // to be settled, in order
@@ -75,7 +75,7 @@ type sender struct {
 }
 
 func newSender(u *Uplink, q Queue, j Journal) *sender {
-	s := &sender{u: u, q: q, j: j, c: newCompressor(), newEvents: true, newBatch: true, doubts: map[int64]int{}}
+	s := &sender{u: u, q: q, j: j, newEvents: true, newBatch: true, doubts: map[int64]int{}}
 	s.events.load, s.live.load, s.backlog.load = s.loadEvents, s.loadLive, s.loadBacklog
 	return s
 }
@@ -137,6 +137,14 @@ func (s *sender) step(ctx context.Context) time.Duration {
 		return 0
 	}
 	return idle
+}
+
+// compress makes a gzip body.
+func (s *sender) compress(lines []byte) []byte {
+	if s.c == nil {
+		s.c = newCompressor()
+	}
+	return s.c.compress(lines)
 }
 
 // disk notes whether the store works for a lane; only a change is logged.
@@ -205,7 +213,7 @@ func (s *sender) advance(ctx context.Context, l *lane) {
 // settle ends a parcel.
 func (s *sender) settle(ctx context.Context, l *lane) {
 	p := l.parcel
-	l.parcel = nil
+	l.parcel, s.c = nil, nil
 	s.lastLive = max(s.lastLive, p.key)
 	if p.refused > 0 && (p.words != s.told || time.Since(s.toldAt) > 10*longestWait) {
 		s.u.o.Log.Warn("lines refused, kept as dead letters", "lines", p.refused, "reason", p.words)
