@@ -111,6 +111,8 @@ type Device struct {
 	Stale   time.Duration `yaml:"stale"` // nothing good for this long: stale
 	Signals []Signal      `yaml:"-"`
 
+	Disabled bool `yaml:"disabled"` // taken out of service by a person: not asked, not believed, and no fault
+
 	Section conf.Section `yaml:"-"` // where it stands, for the mistakes that only the gateway can see
 }
 

@@ -59,6 +59,7 @@ type Reading struct {
 	Detail   string // what the device or the wire said, in English, for the installer: exception 2: illegal data address
 	Raw      []byte // the bytes the value was made of, as on the wire; may be nil
 	Retained bool   // an MQTT retained message: it restores state, and raises nothing new
+	OwnTime  bool   // Time is what the payload says, and can be right; else when it arrived
 }
 
 // Driver reads the devices of one endpoint.

@@ -24,6 +24,7 @@ type signal struct {
 	at    time.Time // when the reading was taken in, by this machine's clock
 	since time.Time // of its quality and reason
 	good  good      // the last good one
+	own   time.Time // of the latest by its own time; it outlives a restart
 	next  *signal   // that was asked for after it, last time
 }
 
@@ -40,6 +41,7 @@ type device struct {
 	signals []*signal
 	online  *signal   // device.online
 	goodAt  time.Time // of the last good reading of any signal, later by the time that nobody could listen
+	failures
 }
 
 // linkState is an endpoint's connection.
@@ -127,12 +129,17 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 			continue
 		}
 		s.doubt(&r)
+		old := r.Retained // what a broker kept is no sign of life, news or not
+		s.news(&r)
 		s.set(now, r)
 		kept = append(kept, r)
+		if s.device != nil && r.Quality == drivers.Bad {
+			s.device.failures.count(r)
+		}
 		if d := s.device; d != nil && (len(touched) == 0 || touched[len(touched)-1] != d) {
 			touched = append(touched, d)
 		}
-		if s.device != nil && r.Quality != drivers.Bad && !r.Retained {
+		if s.device != nil && r.Quality != drivers.Bad && !old {
 			s.device.goodAt = now
 		}
 		if s.device == nil && s.ID == drivers.LinkSignal {
@@ -143,6 +150,20 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 		kept = d.answers(now, kept)
 	}
 	return kept
+}
+
+// news makes a retained message one like any other where its own time is later than the latest that was seen of the signal: it
+// happened while nobody listened (row MQ05).
+func (s *signal) news(r *drivers.Reading) {
+	if !r.OwnTime {
+		return
+	}
+	if r.Retained && !s.own.IsZero() && r.Time.After(s.own) {
+		r.Retained = false
+	}
+	if r.Time.After(s.own) {
+		s.own = r.Time
+	}
 }
 
 // linked adds what a change of an endpoint's connection says about its devices: while it is gone nothing is known of them.
@@ -163,6 +184,9 @@ func (l *live) linked(now time.Time, batch []drivers.Reading, endpoint string, r
 		ls.down = now
 	}
 	for _, d := range ls.devices {
+		if d.Disabled {
+			continue
+		}
 		for _, s := range append([]*signal{d.online}, d.signals...) {
 			if s.seen() {
 				batch = s.make(now, batch, drivers.Offline, r.Detail)
@@ -205,6 +229,12 @@ func (ls *linkState) up() bool { return ls.signal.Quality == drivers.Good && ls.
 func (l *live) expire(now time.Time) []drivers.Reading {
 	var batch []drivers.Reading
 	for _, d := range l.devices {
+		if d.Disabled {
+			for _, s := range d.signals {
+				batch = s.make(now, batch, drivers.Disabled, "taken out of service in the configuration")
+			}
+			continue
+		}
 		if !d.link.up() {
 			continue
 		}

@@ -188,3 +188,52 @@ func TestADeadDeviceBehindALinkThatDropsNowAndThen(t *testing.T) {
 	l.is("smoke.online", "good 0")
 	l.is("smoke.smoke", "bad stale")
 }
+
+// Row MQ05: a retained message restores state and is no news, unless its own time is later than what was last seen.
+func TestARetainedMessageIsNewsOnlyWhereItsTimeIsLater(t *testing.T) {
+	l := newTimeline(t, spoken)
+	start := l.now
+	say := func(value float64, own time.Duration, stamped, retained bool) drivers.Reading {
+		batch := l.note(l.now, []drivers.Reading{{Signal: "smoke.smoke", Time: start.Add(own), Value: value, Quality: drivers.Good, OwnTime: stamped, Retained: retained}})
+		return batch[0]
+	}
+	if r := say(1, time.Minute, true, true); !r.Retained {
+		t.Error("the first message ever is news, though nothing was seen before")
+	}
+	if r := say(0, 2*time.Minute, true, false); r.Retained {
+		t.Error("a live message is retained")
+	}
+	if r := say(1, 2*time.Minute, true, true); !r.Retained {
+		t.Error("what was seen is news again")
+	}
+	if r := say(1, time.Hour, false, true); !r.Retained {
+		t.Error("a message without a time of its own is news")
+	}
+	l.after(time.Minute)
+	before := l.devices[0].goodAt
+	if r := say(1, 3*time.Minute, true, true); r.Retained {
+		t.Error("what happened while nobody listened is no news")
+	}
+	if !l.devices[0].goodAt.Equal(before) {
+		t.Error("what a broker kept is a sign of life")
+	}
+}
+
+// Row DM09: a device out of service says so, is no fault, and is not lost with its endpoint.
+func TestADeviceOutOfServiceSaysSo(t *testing.T) {
+	off := polled
+	off.Disabled = true
+	l := newTimeline(t, off)
+	l.note(l.now, drivers.LinkUp("bus", l.now))
+	if batch := l.expire(l.now); len(batch) != 2 {
+		t.Errorf("%d readings, want one of each signal", len(batch))
+	}
+	l.is("meter.a", "bad disabled")
+	l.after(time.Hour)
+	if batch := l.expire(l.now); len(batch) != 0 {
+		t.Errorf("told again: %+v", batch)
+	}
+	l.note(l.now, drivers.LinkDown("bus", l.now, "gone"))
+	l.is("meter.a", "bad disabled")
+	l.is("meter.online", "bad")
+}

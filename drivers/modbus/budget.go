@@ -31,6 +31,9 @@ type overdue struct {
 func (w *wire) budget() (b budget) {
 	for _, d := range w.drivers {
 		for _, dev := range d.devices {
+			if dev.Disabled {
+				continue
+			}
 			busy, took := w.cost(d, dev)
 			b.round += busy
 			share := float64(busy) / float64(dev.Every)
@@ -45,7 +48,7 @@ func (w *wire) budget() (b budget) {
 	}
 	for _, d := range w.drivers {
 		for _, dev := range d.devices {
-			if b.use > 1 && (!dev.fast || b.fastUse > 1) {
+			if !dev.Disabled && b.use > 1 && (!dev.fast || b.fastUse > 1) {
 				b.slip = append(b.slip, dev)
 			}
 		}

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"net/url"
@@ -156,7 +157,8 @@ type deviceKeys struct {
 	MaxGap       *int           `yaml:"max_gap"`
 	MaxRegisters *int           `yaml:"max_registers"`
 	MaxBits      *int           `yaml:"max_bits"`
-	Gap          *time.Duration `yaml:"gap"` // between two requests to this device
+	Gap          *time.Duration `yaml:"gap"`   // between two requests to this device
+	Alive        string         `yaml:"alive"` // written after each poll that the gateway took
 }
 
 // decodeDevice reads one device; its signals are made ready.
@@ -188,6 +190,9 @@ func decodeDevice(e drivers.Endpoint, s conf.Section, f framing) *device {
 		bits:      between(s, "max_bits", value(2000, own.MaxBits, model.MaxBits), 1, 2000),
 	}
 	d.rest = value(0, own.Gap, model.Gap)
+	if at := cmp.Or(own.Alive, model.Alive); at != "" {
+		d.alive = newAlive(s.At("alive"), at)
+	}
 	d.points = compileAll(s, dev, d.limits)
 	for _, p := range d.points {
 		kind := p.Of()

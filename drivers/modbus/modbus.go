@@ -86,6 +86,7 @@ type device struct {
 	limits limits
 	rest   time.Duration // between two requests to it
 	points []point
+	alive  *alive // nil: it watches nobody
 	trace  trace
 }
 
@@ -127,7 +128,7 @@ func (d *driver) LogFrames(device string, until time.Time) bool {
 	return false
 }
 
-// Run polls the devices until ctx ends or the connection is lost.
+// Run polls the devices that are in service until ctx ends or the connection is lost.
 func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	s := d.wire.join(d)
 	defer d.wire.leave(s, d)
@@ -148,7 +149,7 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	start := time.Now()
 	pollers := map[string]*poller{}
 	for i, dev := range d.devices {
-		if d.Asked == nil || d.Asked(dev.ID) {
+		if !dev.Disabled && (d.Asked == nil || d.Asked(dev.ID)) {
 			pollers[dev.ID] = newPoller(d, dev, s, start.Add(d.stagger(i)))
 		}
 	}

@@ -71,6 +71,9 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		if len(readings) > 0 {
 			emit(readings)
 		}
+		if p.device.alive != nil && p.silent == 0 {
+			p.sayAlive(ctx)
+		}
 		now := time.Since(p.start) / every
 		switch {
 		case p.silent > 0:

@@ -31,8 +31,11 @@ func (d *driver) Write(ctx context.Context, signal string, value float64) error 
 	fail := func(err error) error {
 		return fmt.Errorf("modbus %s unit %d: write %s (%s): %w", d.ID, dev.unit, signal, p.at, err)
 	}
-	if !p.Writable {
+	switch {
+	case !p.Writable:
 		return fail(errors.New("the signal is not writable"))
+	case dev.Disabled:
+		return fail(errors.New("the device is taken out of service"))
 	}
 	raw, err := p.encode(value)
 	if err != nil {

@@ -39,8 +39,11 @@ type held struct {
 // holdFor bounds how long before "online" a value may have come to count: a bridge may tell the value first.
 const holdFor = 10 * time.Second
 
-// routes are the filters that lead to the device.
+// routes are the filters that lead to the device; none where it is out of service.
 func (dev *device) routes() []route {
+	if dev.Disabled {
+		return nil
+	}
 	var all []route
 	add := func(r route) {
 		if !slices.Contains(all, r) {
@@ -201,7 +204,7 @@ func (dev *device) connected(now time.Time) { dev.last = now }
 
 // due is when the device will have been silent for too long; ok is false where it cannot be, or was told already.
 func (dev *device) due() (at time.Time, ok bool) {
-	return dev.last.Add(dev.expire), dev.expire > 0 && !dev.expired
+	return dev.last.Add(dev.expire), dev.expire > 0 && !dev.expired && !dev.Disabled
 }
 
 // expireAt makes every signal Bad if the device has been silent for too long.

@@ -15,11 +15,12 @@ import (
 // format is how one family of devices or servers wraps what its sensors measure. It unwraps a publication into samples, in
 // which signals find their values by their json paths; so a device model is data, and only a new envelope is Go.
 type format struct {
-	topics       []string // below the device's topic, with wildcards, besides the paths of its signals; "" is the topic itself
-	availability []string // where neither the device nor its profile names a topic
-	member       bool     // one topic carries several devices: the device's key member says which is meant
-	paths        bool     // the topics of its signals' paths are wrapped in the same way
-	bare         bool     // a payload is one value, without a key
+	topics       []string                                      // below the device's topic, with wildcards, besides the paths of its signals; "" is the topic itself
+	availability []string                                      // where neither the device nor its profile names a topic
+	member       bool                                          // one topic carries several devices: the device's key member says which is meant
+	members      func(p *publication, below string) [][]string // those of a message, each with all its names
+	paths        bool                                          // the topics of its signals' paths are wrapped in the same way
+	bare         bool                                          // a payload is one value, without a key
 	// check says what is wrong with a device's topic, beyond being a topic; nil where nothing can be.
 	check func(topic string) error
 	// filters are the subscriptions for a device's topic; nil: those of topics below it.
@@ -33,11 +34,11 @@ var formats = map[string]format{
 	"scalar":      {topics: []string{""}, paths: true, bare: true, unwrap: unwrapPlain},
 	"bytes":       {topics: []string{""}, unwrap: unwrapBytes},
 	"homie":       {paths: true, bare: true, availability: []string{"{topic}/$state"}, unwrap: unwrapHomie},
-	"tasmota":     {topics: []string{"SENSOR", "STATE"}, availability: []string{"{topic}/LWT"}, member: true, unwrap: unwrapTasmota},
+	"tasmota":     {topics: []string{"SENSOR", "STATE"}, availability: []string{"{topic}/LWT"}, member: true, members: tasmotaMembers, unwrap: unwrapTasmota},
 	"shelly-rpc":  {topics: []string{"events/rpc", "status/+"}, unwrap: unwrapShelly},
 	"chirpstack":  {topics: []string{"event/+"}, unwrap: unwrapChirpStack},
 	"tts":         {topics: []string{"up"}, unwrap: unwrapTTS},
-	"thingsboard": {topics: []string{"telemetry", "connect", "disconnect"}, member: true, unwrap: unwrapThingsBoard},
+	"thingsboard": {topics: []string{"telemetry", "connect", "disconnect"}, member: true, members: thingsBoardMembers, unwrap: unwrapThingsBoard},
 	"sparkplug-b": {check: checkSparkplug, filters: sparkplugFilters, unwrap: unwrapSparkplug},
 }
 

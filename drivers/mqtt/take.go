@@ -17,6 +17,7 @@ func (d *driver) take(p *publication, now time.Time) batches {
 	if len(routes) == 0 {
 		d.stranger(p, now)
 	}
+	d.strangeMembers(routes, p)
 	return told
 }
 
@@ -73,6 +74,7 @@ func (d *driver) read(r route, p *publication, now time.Time, told *batches) {
 			if doubt != nil && readings[j].Detail == "" {
 				readings[j].Detail = doubt.Error()
 			}
+			readings[j].OwnTime = doubt == nil && !s.time.IsZero()
 		}
 		told.add(i, dev.receive(readings, p.retained, now))
 	}

@@ -38,6 +38,21 @@ func unwrapTasmota(w *wrapping, p *publication, below string) ([]sample, error) 
 	return []sample{s}, nil
 }
 
+// tasmotaMembers are the Zigbee devices that a bridge tells of, by short address and name.
+func tasmotaMembers(p *publication, _ string) (all [][]string) {
+	text, err := object(p.payload)
+	if text == "" || err != nil {
+		return nil
+	}
+	gjson.Get(text, "ZbReceived").ForEach(func(key, value gjson.Result) bool {
+		if value.IsObject() && key.Str != "" {
+			all = append(all, []string{key.Str, value.Get("Name").Str, value.Get("Device").Str})
+		}
+		return len(all) < maxStrangers
+	})
+	return all
+}
+
 // zoneStatus are the bits of an IAS zone's status, lowest first.
 var zoneStatus = []string{
 	"alarm_1", "alarm_2", "tamper", "battery_low", "supervision", "restore", "trouble", "ac_fault", "test", "battery_defect",

@@ -44,6 +44,27 @@ func unwrapThingsBoard(w *wrapping, p *publication, below string) ([]sample, err
 	return samples, nil
 }
 
+// thingsBoardMembers are the devices that a gateway tells of.
+func thingsBoardMembers(p *publication, below string) (all [][]string) {
+	text, err := object(p.payload)
+	if text == "" || err != nil {
+		return nil
+	}
+	if below != "telemetry" {
+		if name := gjson.Get(text, "device").Str; name != "" {
+			all = append(all, []string{name})
+		}
+		return all
+	}
+	gjson.Parse(text).ForEach(func(key, _ gjson.Result) bool {
+		if key.Str != "" {
+			all = append(all, []string{key.Str})
+		}
+		return len(all) < maxStrangers
+	})
+	return all
+}
+
 // member is the value of a key whatever characters the key holds; absent where there is none.
 func member(object gjson.Result, name string) (found gjson.Result) {
 	object.ForEach(func(key, value gjson.Result) bool {

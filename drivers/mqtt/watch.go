@@ -90,6 +90,29 @@ func (d *driver) stranger(p *publication, now time.Time) {
 	d.log.Info("unclaimed device", "topic", topic, "profile", model)
 }
 
+// strangeMembers tells of devices that share a message with one of ours and that nobody configured.
+func (d *driver) strangeMembers(routes []route, p *publication) {
+	for _, r := range routes {
+		w := &r.device.wrapping
+		if w.member == "" || w.members == nil || r.availability {
+			continue
+		}
+		for _, names := range w.members(p, r.device.below(p.topic)) {
+			ours := slices.ContainsFunc(d.devices, func(dev *device) bool {
+				return dev.wrapping.topic == w.topic && slices.Contains(names, dev.wrapping.member)
+			})
+			told := w.topic + " member " + shorten(names[0], 64)
+			if ours || d.strangers.found[told] != nil || len(d.strangers.found) >= maxStrangers {
+				continue
+			}
+			d.strangers.found[told] = &stranger{tries: triesEach}
+			d.monitor.Unclaimed(told, "")
+			d.log.Info("unclaimed device", "topic", w.topic, "member", shorten(names[0], 64))
+		}
+		return // the others of the topic are of the same message
+	}
+}
+
 // look answers with the topic and model of a device, if there is something new to tell of it.
 func (st *strangers) look(p *publication, now time.Time) (topic, model string, fresh bool) {
 	watched := slices.ContainsFunc(st.filters, func(filter string) bool { return matches(filter, p.topic) })

@@ -103,3 +103,34 @@ func TestMosquittoShowsUnclaimedDevices(t *testing.T) {
 		t.Error("it gives readings: ", r.all())
 	}
 }
+
+// Row MQ19: devices that share a topic with one of ours, and that nobody configured, are told too: of a ThingsBoard gateway, of a
+// Zigbee bridge by Tasmota.
+func TestUnclaimedMembersOfAMessageAreTold(t *testing.T) {
+	e, root := endpoint("home.yaml", `
+mqtt: {url: "mqtt://h"}
+devices:
+  - {id: pump, topic: v1/gateway, format: thingsboard, member: Pump room, signals: [{id: p, kind: number, json: p}]}
+  - {id: smoke, topic: tele/bridge, format: tasmota, member: smoke-1, signals: [{id: s, kind: number, json: s}]}
+`)
+	seen := &counts{}
+	e.Monitor = seen
+	d := New()(e).(*driver)
+	if p := root.Problems(); p != nil {
+		t.Fatal(p)
+	}
+	for _, one := range []string{
+		`v1/gateway/telemetry={"Pump room":{"p":1},"Boiler":{"p":2}}`,
+		`v1/gateway/telemetry={"Boiler":{"p":2}}`,
+		`v1/gateway/connect={"device":"Roof"}`,
+		`tele/bridge/SENSOR={"ZbReceived":{"0x1FAB":{"Device":"0x1FAB","Name":"smoke-1","s":1},"0x2222":{"Device":"0x2222","s":1}}}`,
+		`tele/bridge/SENSOR={"ZbReceived":[1,2]}`,
+		`tele/bridge/SENSOR=[`,
+	} {
+		topic, payload, _ := strings.Cut(one, "=")
+		d.take(&publication{topic: topic, payload: []byte(payload)}, noon)
+	}
+	if want := []string{"v1/gateway member Boiler", "v1/gateway member Roof", "tele/bridge member 0x2222"}; !slices.Equal(seen.unclaimed, want) {
+		t.Errorf("%q, want %q", seen.unclaimed, want)
+	}
+}

@@ -97,7 +97,7 @@ func (d *driver) Write(ctx context.Context, signal string, value float64) error 
 func (d *driver) output(signal string) (*device, drivers.Signal, bool) {
 	for _, dev := range d.devices {
 		for _, sig := range dev.Signals {
-			if sig.Writable && dev.Key(sig) == signal {
+			if sig.Writable && !dev.Disabled && dev.Key(sig) == signal {
 				return dev, sig, true
 			}
 		}

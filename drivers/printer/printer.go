@@ -240,6 +240,9 @@ func (d *driver) has(point string) bool {
 // tell emits what is known of every device.
 func (d *driver) tell(now time.Time, emit func([]drivers.Reading)) {
 	for _, dev := range d.devices {
+		if dev.Disabled {
+			continue
+		}
 		batch := make([]drivers.Reading, 0, len(dev.Signals))
 		for _, sig := range dev.Signals {
 			r := d.panel.reading(now, sig.Path)
