@@ -359,14 +359,30 @@ func TestNothingIsLostAcrossRestarts(t *testing.T) {
 	}
 }
 
-// TestTestMessage goes out at once, without the outbox.
-func TestTestMessage(t *testing.T) {
-	f := &far{}
+// TestATestMessageProvesThatAChannelWorks (NO13): it goes out at once, its line for the ledger has the receipt, and the
+// channel stands by it.
+func TestATestMessageProvesThatAChannelWorks(t *testing.T) {
+	f := &far{fate: func(n int, _ Message) error {
+		return []error{nil, &Refused{Detail: "93000 invalid key"}, errors.New("reset"), nil}[n-1]
+	}}
 	c := channels(t, Options{Lang: "zh"}, f)
-	if err := c.Test(context.Background(), "a", noon); err != nil || len(f.got) != 1 || !strings.HasPrefix(f.got[0].Text, "测试消息") {
-		t.Errorf("%v, %+v", err, f.got)
+	for i, want := range []struct {
+		outcome store.Outcome
+		detail  string
+		works   bool
+	}{{store.Accepted, "", true}, {store.Never, "93000 invalid key", false}, {store.Retry, "reset", false}, {store.Accepted, "", true}} {
+		d, err := c.Test(t.Context(), "a", []string{"li"}, noon)
+		if err != nil || d.Outcome != want.outcome || d.Detail != want.detail || d.To != "li" || d.Channel != "a" || d.Type != "test" {
+			t.Errorf("test %d: %+v, %v", i+1, d, err)
+		}
+		if s := c.Status()[0]; s.Working != want.works || s.LastError != want.detail || s.LastSuccess.IsZero() {
+			t.Errorf("after test %d: %+v", i+1, s)
+		}
 	}
-	if c.Test(context.Background(), "z", noon) == nil {
+	if !strings.HasPrefix(f.got[0].Text, "测试消息") {
+		t.Error(f.got[0].Text)
+	}
+	if _, err := c.Test(t.Context(), "z", nil, noon); err == nil {
 		t.Error("a channel that is not there took it")
 	}
 }

@@ -271,19 +271,3 @@ func Said(stored store.Message) Message {
 	m.Drill = m.Alarm != nil && m.Alarm.Drill || strings.HasPrefix(m.Event, "drill.")
 	return m
 }
-
-// Test sends a test message by one channel, at once and without the outbox.
-func (c *Channels) Test(ctx context.Context, id string, now time.Time) error {
-	i := slices.Index(c.IDs(), id)
-	if i < 0 || c.list[i].sender == nil {
-		return fmt.Errorf("notify: no channel %q that can send", id)
-	}
-	e := alarm.Event{ID: fmt.Sprintf("test/%d", now.UnixNano()), Time: now, Type: "test"}
-	for _, m := range c.Compose(e, now, []Address{{Channel: id}}) {
-		if m.Channel == id {
-			_, err := c.list[i].sender.Send(ctx, Said(m))
-			return err
-		}
-	}
-	return nil
-}

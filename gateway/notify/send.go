@@ -162,27 +162,34 @@ func (l *line) fireWaits(ctx context.Context, outbox Outbox) bool {
 	return err == nil && len(due) > 0 && due[0].Class == rules.Classes[0]
 }
 
-// guarded puts a batch into words and sends it; a panic is an error, and its stack is logged.
+// guarded puts a batch into words and sends it.
 func (l *line) guarded(ctx context.Context, batch []item) (receipt string, err error) {
+	now := time.Now()
+	for i := range batch {
+		batch[i].said.Late = now.Sub(batch[i].said.Time) > LateAfter
+	}
+	said := batch[0].said
+	return l.recovered(func() (string, error) {
+		if len(batch) > 1 {
+			said = merged(batch, l.o.Lang)
+		}
+		said.To = l.people(batch)
+		if l.o.Link != nil && len(batch) == 1 {
+			said.Link = l.o.Link(batch[0].Message)
+		}
+		return l.sender.Send(ctx, said)
+	})
+}
+
+// recovered is an attempt in which a panic is an error, and its stack is logged.
+func (l *line) recovered(attempt func() (string, error)) (receipt string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", errPanic, p)
 			l.log.Error("channel panicked", "err", err, "stack", string(debug.Stack()))
 		}
 	}()
-	now := time.Now()
-	for i := range batch {
-		batch[i].said.Late = now.Sub(batch[i].said.Time) > LateAfter
-	}
-	said := batch[0].said
-	if len(batch) > 1 {
-		said = merged(batch, l.o.Lang)
-	}
-	said.To = l.people(batch)
-	if l.o.Link != nil && len(batch) == 1 {
-		said.Link = l.o.Link(batch[0].Message)
-	}
-	return l.sender.Send(ctx, said)
+	return attempt()
 }
 
 // people are those whom messages are for, as the roster has them now.
