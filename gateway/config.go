@@ -61,12 +61,11 @@ type Zone struct {
 
 // Console is where people look.
 type Console struct {
-	Listen string `yaml:"listen"`
-	TLS    struct {
-		Cert conf.Path `yaml:"cert"`
-		Key  conf.Path `yaml:"key"`
-	} `yaml:"tls"`
-	BehindProxy bool `yaml:"behind_proxy"`
+	Listen         string   `yaml:"listen"`
+	TLS            TLS      `yaml:"tls"`
+	BehindProxy    bool     `yaml:"behind_proxy"`
+	TrustedProxies []string `yaml:"trusted_proxies"` // addresses and ranges; loopback where it is missing
+	PublicURL      string   `yaml:"public_url"`      // as people reach it: https://fire.home.example
 }
 
 var regionPattern = regexp.MustCompile(`^[0-9]{6}$`)
@@ -76,7 +75,7 @@ func readConfig(root conf.Section) (Config, *time.Location) {
 	cfg := Config{
 		Site:    Site{Timezone: "Asia/Shanghai", Language: i18n.Chinese},
 		Data:    "/var/lib/embergate",
-		Console: Console{Listen: "127.0.0.1:8080"},
+		Console: Console{Listen: "127.0.0.1:8080", TrustedProxies: []string{"127.0.0.0/8", "::1"}},
 	}
 	root.Decode(&cfg)
 	location := cfg.Site.check(root.At("site"))
@@ -121,17 +120,31 @@ func (c Console) check(s conf.Section) {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		s.At("tls").Problem("tls needs both cert and key")
 	}
+	if c.TLS.SelfSigned && c.TLS.Cert != "" {
+		s.At("tls").Problem("tls has either cert and key, or self_signed: true")
+	}
 	addr, err := netip.ParseAddr(host)
 	loopback := host == "localhost" || err == nil && addr.IsLoopback()
-	if !loopback && c.TLS.Cert == "" && !c.BehindProxy {
+	if !loopback && !c.TLS.on() && !c.BehindProxy {
 		s.At("listen").Problem("%s can be reached from outside; that needs tls or behind_proxy: true", c.Listen)
+	}
+	for i, text := range c.TrustedProxies {
+		if _, ok := prefix(text); !ok {
+			s.At("trusted_proxies").Items()[i].Problem("%q is no address and no range of them; write it as 192.168.1.2 or 10.0.0.0/8", text)
+		}
+	}
+	if c.PublicURL != "" && c.publicHost() == "" {
+		s.At("public_url").Problem("%q is no address of a console; write it as https://fire.home.example, without a path", c.PublicURL)
 	}
 }
 
-// host is the name or address under which the console listens.
-func (c Console) host() string {
-	host, _, _ := net.SplitHostPort(c.Listen) // check has reported what is no address
-	return host
+// publicHost is the host of the public address; "" where there is none, or it is not one of a whole host.
+func (c Console) publicHost() string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // checkURL reports an address that has none of the schemes, or no host.

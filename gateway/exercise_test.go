@@ -181,8 +181,10 @@ func TestAShelvedAlarmIsToldOfAgainWhenItsShelfEnds(t *testing.T) {
 	h.alarms("smoke unacknowledged")
 	var open []alarm.Alarm
 	h.get("/api/v1/alarms", &open)
+	h.user("anna", "admin")
+	h.user("wang", "duty")
 	until := time.Now().Add(3 * time.Second).Format(time.RFC3339Nano)
-	h.post("/api/v1/alarms/"+open[0].ID+"/shelve", fmt.Sprintf(`{"by":"li","second":"wang","note":"painters","until":%q}`, until), http.StatusOK)
+	h.post("/api/v1/alarms/"+open[0].ID+"/shelve", fmt.Sprintf(`{"by":"li","second":"wang","second_password":"correct horse","note":"painters","until":%q}`, until), http.StatusOK)
 	s.reads("smoke.smoke", 0)
 	h.alarms("smoke returned")
 	s.reads("smoke.smoke", 1)

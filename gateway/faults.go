@@ -104,6 +104,10 @@ func (h *hub) supervision(now time.Time) {
 	for _, c := range h.g.channels.Status() {
 		h.fault(now, channelFailed, c.ID, !c.Working, errors.New(c.LastError))
 	}
+	if h.g.certificate != nil {
+		why, ends := h.g.certificate.trouble(now, h.g.location)
+		h.fault(now, certificateEnds, "console", ends, errors.New(h.g.cfg.Site.Language.Say(why.Format, why.Args...)))
+	}
 	for _, l := range h.g.links {
 		ends := h.g.metrics.notices.certificates(l.id, h.g.location)
 		h.fault(now, certificateEnds, l.id, ends != nil, ends)

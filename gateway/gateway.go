@@ -21,7 +21,7 @@ import (
 	"embergate/drivers"
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
-	"embergate/gateway/console"
+	"embergate/gateway/access"
 	"embergate/gateway/duty"
 	"embergate/gateway/notify"
 	"embergate/gateway/store"
@@ -56,6 +56,10 @@ type Gateway struct {
 	unbuilt  []i18n.Text
 	metrics  *metrics
 	phone    *phone
+	people   []access.Person // of the duty roster
+
+	certificate *certificate // of the console, once it runs; nil: it has none
+
 	watchers []*watcher   // of the heartbeat
 	built    time.Time    // of this program: no clock before it is right
 	windows  *rules.State // of the gateway whose place it takes; nil: it starts anew
@@ -97,9 +101,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	}
 	g.readUplinks(root.At("uplinks").Items())
 	g.watchers = newWatchers(g.cfg.Heartbeat, o.Log)
-	if c := g.cfg.Console; c.TLS.Cert != "" || c.BehindProxy {
-		g.unbuilt = append(g.unbuilt, i18n.T("console: a console beyond this machine needs people with passwords, which are not built in this version; leave out tls and behind_proxy"))
-	}
+	g.people = readPeople(root.At("duty").At("people"))
 	g.unbuilt = append(g.unbuilt, g.channels.Unbuilt()...)
 	return g, nil
 }
@@ -226,6 +228,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	defer forget()
+	if g.certificate = newCertificate(g.cfg.Console, st.Dir(), g.Log); g.certificate != nil {
+		g.metrics.certificate(g.certificate.until)
+	}
 	h, err := newHub(ctx, g, st)
 	if err != nil {
 		return errors.Join(err, st.Close())
@@ -251,7 +256,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	senders.Go(func() { st.History().Run(north) })
-	senders.Go(func() { g.serve(north, h) })
+	admitted, done := g.admit(ctx, st)
+	defer done()
+	senders.Go(func() { g.serve(north, h, admitted) })
 	for _, w := range g.watchers {
 		senders.Go(func() { w.run(north, h.health) })
 	}
@@ -296,34 +303,6 @@ func (g *Gateway) openStore() (st *store.Store, away error, forget func(), err e
 		return nil, nil, nil, errors.Join(away, err)
 	}
 	return st, away, forget, nil
-}
-
-// serve keeps the console listening: an address that is taken must not keep alarms from working.
-func (g *Gateway) serve(ctx context.Context, h *hub) {
-	handler := console.New(console.Options{
-		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Notes: h, Demo: g.Demo, Host: g.cfg.Console.host(), Metrics: g.metrics.handler(), Frames: g.frames, Log: g.Log,
-	})
-	listener := g.Listener
-	for ctx.Err() == nil {
-		var err error
-		if listener == nil {
-			listener, err = net.Listen("tcp", g.cfg.Console.Listen)
-		}
-		if err == nil {
-			h.consoleUp(nil)
-			err = console.Serve(ctx, listener, handler, g.Log)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		listener = nil
-		h.consoleUp(err)
-		g.Log.Error("console does not listen", "listen", g.cfg.Console.Listen, "err", err)
-		select {
-		case <-time.After(5 * time.Second):
-		case <-ctx.Done():
-		}
-	}
 }
 
 func notifySystemd(state string) {

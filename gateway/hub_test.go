@@ -155,6 +155,7 @@ func startConfig(t *testing.T, s *script, dir, config string) *home {
 	go func() { done <- g.Run(ctx) }()
 	stopped := false
 	h := &home{t: t, dir: dir, url: "http://" + l.Addr().String()}
+	homes.of(l.Addr().String(), string(g.cfg.Data))
 	h.stop = func() { h.end(nil) }
 	h.end = func(cause error) {
 		if cancel(cause); !stopped {

@@ -27,6 +27,8 @@ type page struct {
 	made    time.Time // when the latest was made
 	store   fact      // whether the journal takes events
 	console fact
+
+	certificate fact // the console's, where it has one
 }
 
 // fact is whether a component works, since when, and why not.
@@ -47,6 +49,7 @@ func (p *page) init(now time.Time) {
 	p.change = make(chan struct{})
 	p.store = fact{works: true, since: now}
 	p.console = fact{works: true, since: now}
+	p.certificate = fact{works: true, since: now}
 }
 
 // set notes whether a component works; since changes only with that.
@@ -211,6 +214,13 @@ func (h *hub) components(s *console.Snapshot) []console.Component {
 	list := []console.Component{
 		{Name: "store", Working: disk.works, Since: disk.since, Why: i18n.T("the journal cannot be written: %s", disk.why)},
 		{Name: "console", Working: h.page.console.works, Since: h.page.console.since, Why: i18n.T("the console does not listen: %s", h.page.console.why)},
+	}
+	if h.g.certificate != nil {
+		why, ends := h.g.certificate.trouble(s.Time, h.g.location)
+		if f := &h.page.certificate; f.works == ends {
+			f.works, f.since = !ends, s.Time
+		}
+		list = append(list, console.Component{Name: "certificate", Working: !ends, Since: h.page.certificate.since, Why: why})
 	}
 	doubted := h.gate.doubtedFor()
 	list = append(list, console.Component{Name: "clock", Working: doubted == 0, Since: s.Time.Add(-doubted), Why: i18n.T("the clock is not right; readings wait until it is set")})

@@ -20,7 +20,7 @@ import (
 )
 
 // speakers are the functions whose first string is a sentence for people.
-var speakers = []string{"T", "Say", "Problem"}
+var speakers = []string{"T", "Say", "Problem", "refuse"}
 
 var (
 	verb     = regexp.MustCompile(`%(\[\d+\])?[-+# 0]*[\d.]*[a-zA-Z]`)
@@ -88,7 +88,11 @@ func goSentences(t *testing.T, path string, need func(sentence, where string)) {
 		case *ast.Ident:
 			name = f.Name
 		}
-		lit, ok := call.Args[0].(*ast.BasicLit)
+		first := 0
+		if name == "refuse" && len(call.Args) > 1 {
+			first = 1 // after the cause
+		}
+		lit, ok := call.Args[first].(*ast.BasicLit)
 		if !ok || lit.Kind != token.STRING || !slices.Contains(speakers, name) {
 			return true
 		}

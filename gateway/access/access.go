@@ -77,6 +77,13 @@ type Origin struct {
 	Via     string // console, api, cli
 }
 
+// What is known of users, sessions and tokens.
+type (
+	KnownUser   = store.User
+	OpenSession = store.Session
+	KnownToken  = store.Token
+)
+
 // Person is somebody of the duty roster, by whose name a shared account acts.
 type Person struct {
 	ID   string `json:"id"`

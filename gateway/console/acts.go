@@ -23,12 +23,13 @@ const (
 
 // request is the body of an act: who does it, and what the act needs.
 type request struct {
-	By      string     `json:"by"`
-	Note    string     `json:"note"`
-	Until   *time.Time `json:"until"`   // shelve
-	Second  string     `json:"second"`  // shelve: the second person, where the class asks for one
-	Verdict string     `json:"verdict"` // verdict: real, false:CAUSE, drill, test, fault
-	Signal  string     `json:"signal"`  // drill: what is taken to be in alarm
+	By             string     `json:"by"`
+	Note           string     `json:"note"`
+	Until          *time.Time `json:"until"`           // shelve
+	Second         string     `json:"second"`          // shelve: the second person, where the class asks for one
+	SecondPassword string     `json:"second_password"` // shelve: with which the second person says so
+	Verdict        string     `json:"verdict"`         // verdict: real, false:CAUSE, drill, test, fault
+	Signal         string     `json:"signal"`          // drill: what is taken to be in alarm
 }
 
 // act is one of Acts, with what it needs of a request.
@@ -65,24 +66,19 @@ func (w *web) do(a act) http.HandlerFunc {
 			w.problem(rw, r, status, why)
 			return
 		}
-		if err := a(r.Context(), r.PathValue("id"), q, q.who(r)); err != nil {
+		who, err := w.sign(r, q)
+		if err == nil {
+			q.Second, err = w.witness(r, q)
+		}
+		if err == nil {
+			err = a(r.Context(), r.PathValue("id"), q, who)
+		}
+		if err != nil {
 			w.refuse(rw, r, err)
 			return
 		}
 		w.getAlarm(rw, r)
 	}
-}
-
-// who acts, and from where: a browser says where a request comes from, a program does not.
-func (q request) who(r *http.Request) alarm.Act {
-	via := "api"
-	switch {
-	case r.Header.Get("Origin") != "":
-		via = "console"
-	case strings.HasPrefix(r.UserAgent(), CLI+"/"):
-		via = "cli"
-	}
-	return alarm.Act{By: q.By, Via: via, Note: q.Note}
 }
 
 // CLI is how the verbs of this program name themselves to the API.
@@ -92,6 +88,9 @@ const CLI = "embergate-cli"
 func (w *web) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 	var refused *alarm.Refused
 	if !errors.As(err, &refused) {
+		if w.denied(rw, r, err) {
+			return
+		}
 		w.noAlarm(rw, r, err)
 		return
 	}
@@ -107,33 +106,39 @@ func (w *web) refuse(rw http.ResponseWriter, r *http.Request, err error) {
 
 // readRequest is the body of an act; where status is not 0, it is refused with that status.
 func readRequest(r *http.Request) (q request, status int, why i18n.Text) {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
-		return q, http.StatusUnsupportedMediaType, i18n.T("the body must be application/json")
-	}
-	body, err := io.ReadAll(r.Body)
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
-		return q, http.StatusRequestEntityTooLarge, i18n.T("the body is longer than %d bytes", maxBody)
-	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	if err == nil {
-		err = d.Decode(&q)
-	}
-	if err == nil && d.InputOffset() != int64(len(strings.TrimRight(string(body), " \t\r\n"))) {
-		err = errors.New("more than one value")
-	}
-	if err != nil {
-		return q, http.StatusBadRequest, i18n.T("the body is not the JSON object that this act takes: %s", err)
+	if status, why := readBody(r, &q); status != 0 {
+		return q, status, why
 	}
 	q.By, q.Note, q.Second = strings.TrimSpace(q.By), strings.TrimSpace(q.Note), strings.TrimSpace(q.Second)
 	switch {
-	case q.By == "":
-		return q, http.StatusBadRequest, i18n.T("by is missing: the name of the person who acts")
 	case utf8.RuneCountInString(q.By) > longestName || utf8.RuneCountInString(q.Second) > longestName:
 		return q, http.StatusBadRequest, i18n.T("a name has at most %d characters", longestName)
 	case utf8.RuneCountInString(q.Note) > longestNote:
 		return q, http.StatusBadRequest, i18n.T("a note has at most %d characters", longestNote)
 	}
 	return q, 0, i18n.Text{}
+}
+
+// readBody reads a body of JSON into an object; where status is not 0, it is refused with that status.
+func readBody(r *http.Request, into any) (status int, why i18n.Text) {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {
+		return http.StatusUnsupportedMediaType, i18n.T("the body must be application/json")
+	}
+	body, err := io.ReadAll(r.Body)
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		return http.StatusRequestEntityTooLarge, i18n.T("the body is longer than %d bytes", maxBody)
+	}
+	d := json.NewDecoder(strings.NewReader(string(body)))
+	d.DisallowUnknownFields()
+	if err == nil {
+		err = d.Decode(into)
+	}
+	if err == nil && d.InputOffset() != int64(len(strings.TrimRight(string(body), " \t\r\n"))) {
+		err = errors.New("more than one value")
+	}
+	if err != nil {
+		return http.StatusBadRequest, i18n.T("the body is not the JSON object that this act takes: %s", err)
+	}
+	return 0, i18n.Text{}
 }

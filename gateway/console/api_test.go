@@ -83,8 +83,8 @@ func TestTheDescriptionHasExactlyTheRoutes(t *testing.T) {
 		}
 	}
 	w := &web{Options: Options{Metrics: http.NotFoundHandler()}}
-	for _, r := range slices.Concat(w.routes(), w.modeRoutes(), w.noteRoutes()) {
-		if r.pattern != "GET /{$}" && r.pattern != "GET /assets/{name}" { // the page is for people
+	for _, r := range w.all() {
+		if _, path, _ := strings.Cut(r.pattern, " "); strings.HasPrefix(path, "/api/") || slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, path) { // pages are for people
 			want = append(want, r.pattern)
 		}
 	}

@@ -10,13 +10,16 @@ package console
 
 import (
 	"context"
+	"html/template"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
 	"embergate/drivers"
 	"embergate/drivers/i18n"
+	"embergate/gateway/access"
 	"embergate/gateway/alarm"
 )
 
@@ -75,6 +78,10 @@ type Options struct {
 	Frames func(device string) ([]drivers.Frame, bool) // the last ones on a device's wire; false: no such device
 	Host   string                                      // host name or address of console.listen; requests for any other than it and loopback are refused
 	Log    *slog.Logger
+
+	Access  *access.Access // nil: whoever reaches the console may do everything, as in the demonstration
+	Proxies []netip.Prefix // those whose word is taken for where a request comes from
+	Public  string         // the address under which people reach the console, https://host; "" where it is not known
 }
 
 // web is the console: the options, and what is made of them once.
@@ -83,6 +90,7 @@ type web struct {
 	table   []page
 	pages   map[i18n.Lang]*pages
 	assets  assets
+	doors   map[i18n.Lang]*template.Template
 	streams chan struct{} // holds one element for each open stream
 }
 
@@ -91,7 +99,7 @@ func New(o Options) http.Handler {
 	w := newWeb(o)
 	mux := http.NewServeMux()
 	for _, r := range w.all() {
-		mux.HandleFunc(r.pattern, r.serve)
+		mux.HandleFunc(r.pattern, w.allow(r))
 	}
 	return w.guard(mux)
 }
@@ -102,21 +110,22 @@ func newWeb(o Options) *web {
 		assets:  loadAssets(),
 		streams: make(chan struct{}, maxStreams),
 	}
+	w.doors = parseDoor(w.assets)
 	w.table = w.allPages()
 	w.pages = parsePages(w.assets, w.table)
 	return w
 }
 
 // Role is what somebody may do; each may do all that those before it may.
-type Role string
+type Role = access.Role
 
 // The roles, the least first. Public is nobody in particular.
 const (
-	Public     Role = ""
-	Viewer     Role = "viewer"
-	Duty       Role = "duty"
-	Maintainer Role = "maintainer"
-	Admin      Role = "admin"
+	Public     = access.Public
+	Viewer     = access.Viewer
+	Duty       = access.Duty
+	Maintainer = access.Maintainer
+	Admin      = access.Admin
 )
 
 // route is one method and path of the console, and the least role that may use it.
@@ -128,7 +137,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.accessRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

@@ -99,7 +99,11 @@ func change[T any](w *web, act func(r *http.Request, q request, who alarm.Act) (
 			w.problem(rw, r, status, why)
 			return
 		}
-		made, err := act(r, q, q.who(r))
+		var made T
+		who, err := w.sign(r, q)
+		if err == nil {
+			made, err = act(r, q, who)
+		}
 		if err != nil {
 			w.refuse(rw, r, err)
 			return

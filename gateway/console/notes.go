@@ -91,7 +91,11 @@ func (w *web) addPhoto(rw http.ResponseWriter, r *http.Request) {
 		w.problem(rw, r, http.StatusBadRequest, i18n.T("the picture did not arrive as a whole"))
 		return
 	}
-	kept, err := w.Notes.AddPhoto(r.Context(), r.PathValue("id"), picture, q.who(r))
+	var kept alarm.Photo
+	who, err := w.sign(r, q)
+	if err == nil {
+		kept, err = w.Notes.AddPhoto(r.Context(), r.PathValue("id"), picture, who)
+	}
 	if err != nil {
 		w.refuse(rw, r, err)
 		return
@@ -107,8 +111,6 @@ func photoRequest(r *http.Request) (q request, status int, why i18n.Text) {
 	query := r.URL.Query()
 	q.By, q.Note = strings.TrimSpace(query.Get("by")), strings.TrimSpace(query.Get("note"))
 	switch {
-	case q.By == "":
-		return q, http.StatusBadRequest, i18n.T("by is missing: the name of the person who acts")
 	case !utf8.ValidString(q.By+q.Note) || utf8.RuneCountInString(q.By) > longestName:
 		return q, http.StatusBadRequest, i18n.T("a name has at most %d characters", longestName)
 	case utf8.RuneCountInString(q.Note) > longestNote:

@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -215,7 +214,7 @@ type frameView struct {
 }
 
 // May tells whether whoever looks has a role.
-func (f frameView) May(role Role) bool { return f.Who.Role.may(role) }
+func (f frameView) May(role Role) bool { return f.Who.Role.May(role) }
 
 // navEntry is one entry of the navigation. Rest are those that a phone folds away.
 type navEntry struct {
@@ -240,15 +239,9 @@ func (w *web) frame(p page, s *Snapshot, q *look) frameView {
 		f.Window += " · " + f.Site.Name
 	}
 	for _, other := range w.table {
-		if other.nav == other.path && q.Who.Role.may(other.role) {
+		if other.nav == other.path && q.Who.Role.May(other.role) {
 			f.Nav = append(f.Nav, navEntry{other.path, q.Lang.Say(other.title.Format), other.path == p.nav, len(f.Nav) >= tabs})
 		}
 	}
 	return f
-}
-
-// may tells whether the role holds another.
-func (r Role) may(other Role) bool {
-	order := []Role{Public, Viewer, Duty, Maintainer, Admin}
-	return slices.Index(order, r) >= slices.Index(order, other)
 }

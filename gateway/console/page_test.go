@@ -269,7 +269,7 @@ func TestEverybodyWhoSeesOneSnapshotGetsOneRendering(t *testing.T) {
 	if again := render(noon.Add(time.Second), visitor{Role: Viewer}); &again.plain[0] != &first.plain[0] {
 		t.Error("rendered twice")
 	}
-	if other := render(noon, visitor{"Zhang", Duty}); bytes.Equal(other.plain, first.plain) || !bytes.Contains(other.plain, []byte("Zhang")) {
+	if other := render(noon, visitor{Name: "Zhang", Role: Duty}); bytes.Equal(other.plain, first.plain) || !bytes.Contains(other.plain, []byte("Zhang")) {
 		t.Error("somebody sees the page of somebody else")
 	}
 	if later := render(noon.Add(time.Minute), visitor{Role: Viewer}); !bytes.Contains(later.plain, []byte("data-frozen")) {

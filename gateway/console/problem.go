@@ -25,6 +25,8 @@ func (w *web) problem(rw http.ResponseWriter, r *http.Request, status int, why i
 // titles are the short names of the statuses that the console answers with.
 var titles = map[int]i18n.Text{
 	http.StatusBadRequest:            i18n.T("Request not understood"),
+	http.StatusUnauthorized:          i18n.T("Not logged in"),
+	http.StatusTooManyRequests:       i18n.T("Too many attempts"),
 	http.StatusForbidden:             i18n.T("Not allowed"),
 	http.StatusNotFound:              i18n.T("Not found"),
 	http.StatusMethodNotAllowed:      i18n.T("Not possible here"),

@@ -41,7 +41,7 @@ func (w *web) stream(rw http.ResponseWriter, r *http.Request) {
 		w.problem(rw, r, http.StatusServiceUnavailable, i18n.T("%d streams are open already", maxStreams))
 		return
 	}
-	v := viewer{web: w, rw: rw, control: http.NewResponseController(rw), lang: w.lang(r), wants: wanted(r)}
+	v := viewer{web: w, request: r, rw: rw, control: http.NewResponseController(rw), lang: w.lang(r), wants: wanted(r)}
 	v.control.SetReadDeadline(time.Time{}) // there is nothing more to read; the server's limit would end the stream
 	v.seq = resumeFrom(r, cmp.Or(w.Source.Snapshot(), &Snapshot{}).Seq)
 
@@ -73,6 +73,7 @@ func resumeFrom(r *http.Request, present int64) int64 {
 // viewer is one open stream.
 type viewer struct {
 	*web
+	request *http.Request
 	rw      http.ResponseWriter
 	control *http.ResponseController
 	lang    i18n.Lang
@@ -97,6 +98,9 @@ func (v *viewer) run(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-beat.C:
+			if !v.still(v.request) {
+				return nil // logged out, or no longer allowed
+			}
 			v.buf.WriteString(": alive\n")
 		case <-stop:
 			return nil

@@ -72,6 +72,8 @@ var componentWords = map[string]i18n.Text{
 	"store":   i18n.T("journal"),
 	"console": i18n.T("console"),
 	"hub":     i18n.T("core"),
+
+	"certificate": i18n.T("certificate"),
 }
 
 // component is the name of a part of the gateway for people.

@@ -298,4 +298,7 @@ func readable[T any](ctx context.Context, db *sql.DB, s *Store, what, query stri
 // stamp is the time in the name of a file that is set aside.
 func stamp(now time.Time) string { return now.UTC().Format("20060102T150405.000000000Z") }
 
+// Dir is the directory that is open.
+func (s *Store) Dir() string { return s.dir }
+
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
