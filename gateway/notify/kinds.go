@@ -26,8 +26,8 @@ var kinds = map[string]kind{
 	"wecom":        {read: of(wecomSettings{URL: "https://qyapi.weixin.qq.com"}, newWecom)},
 	"dingtalk":     {read: of(dingtalkSettings{URL: "https://oapi.dingtalk.com"}, newDingtalk)},
 	"feishu":       {read: of(feishuSettings{}, newFeishu)},
-	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{}, nil)},
-	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{PlayTimes: 2}, nil)},
+	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{URL: "https://dysmsapi.aliyuncs.com", Region: "cn-hangzhou", variables: usual}, newAliyunSMS)},
+	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{URL: "https://dyvmsapi.aliyuncs.com", PlayTimes: 2, variables: usual}, newAliyunVoice)},
 	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{Region: "ap-guangzhou"}, nil)},
 	"email":        {personal: true, read: of(emailSettings{}, nil)},
 	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
@@ -56,39 +56,6 @@ func of[S any, P interface {
 func (c *Channels) Personal(id string) bool {
 	i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == id })
 	return i >= 0 && kinds[c.list[i].kind].personal
-}
-
-// aliyunSMSSettings are short messages by 阿里云; the numbers are those of the people on duty.
-type aliyunSMSSettings struct {
-	AccessKeyID string      `yaml:"access_key_id"`
-	Secret      conf.Secret `yaml:"secret"`
-	SignName    string      `yaml:"sign_name"`
-	Template    string      `yaml:"template"` // SMS_…
-}
-
-func (c *aliyunSMSSettings) check(s conf.Section) {
-	need(s, "access_key_id", c.AccessKeyID)
-	needSecret(s, "secret", c.Secret)
-	need(s, "sign_name", c.SignName)
-	need(s, "template", c.Template)
-}
-
-// aliyunVoiceSettings are voice calls by 阿里云.
-type aliyunVoiceSettings struct {
-	AccessKeyID string      `yaml:"access_key_id"`
-	Secret      conf.Secret `yaml:"secret"`
-	Template    string      `yaml:"template"`    // TTS_…
-	ShowNumber  string      `yaml:"show_number"` // of the dedicated model only
-	PlayTimes   int         `yaml:"play_times"`  // 1 to 3
-}
-
-func (c *aliyunVoiceSettings) check(s conf.Section) {
-	need(s, "access_key_id", c.AccessKeyID)
-	needSecret(s, "secret", c.Secret)
-	need(s, "template", c.Template)
-	if c.PlayTimes < 1 || c.PlayTimes > 3 {
-		s.At("play_times").Problem("a call is played 1 to 3 times")
-	}
 }
 
 // tencentSMSSettings are short messages by 腾讯云.

@@ -111,12 +111,14 @@ func (r *ration) take() bool {
 
 // bodyCoded are the kinds whose far side answers with a code in the body.
 var bodyCoded = map[string]string{
-	"wecom":    `url: "%s", key: k3yOfTheRobot`,
-	"dingtalk": `url: "%s", token: t0kenOfTheRobot, secret: SEC0123456789abcdef0123456789abcdef`,
-	"feishu":   `url: "%s", token: t0kenOfTheRobot, secret: fs-demo-secret-01`,
-	"ntfy":     `url: "%s", topic: duty, token: tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2`,
-	"bark":     `url: "%s", key: ynJ5Ft4atkMkWeo2PAvFhF`,
-	"telegram": `url: "%s", token: "123456:AAexampleOfAToken", chat_id: -1001234567890`,
+	"wecom":        `url: "%s", key: k3yOfTheRobot`,
+	"dingtalk":     `url: "%s", token: t0kenOfTheRobot, secret: SEC0123456789abcdef0123456789abcdef`,
+	"feishu":       `url: "%s", token: t0kenOfTheRobot, secret: fs-demo-secret-01`,
+	"aliyun_sms":   aliyunSMSKeys,
+	"aliyun_voice": aliyunVoiceKeys,
+	"ntfy":         `url: "%s", topic: duty, token: tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2`,
+	"bark":         `url: "%s", key: ynJ5Ft4atkMkWeo2PAvFhF`,
+	"telegram":     `url: "%s", token: "123456:AAexampleOfAToken", chat_id: -1001234567890`,
 }
 
 // personOnDuty has a number and an address.
