@@ -28,7 +28,7 @@ var kinds = map[string]kind{
 	"feishu":       {read: of(feishuSettings{}, newFeishu)},
 	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{URL: "https://dysmsapi.aliyuncs.com", Region: "cn-hangzhou", variables: usual}, newAliyunSMS)},
 	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{URL: "https://dyvmsapi.aliyuncs.com", PlayTimes: 2, variables: usual}, newAliyunVoice)},
-	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{Region: "ap-guangzhou"}, nil)},
+	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{URL: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou", variables: usual}, newTencentSMS)},
 	"email":        {personal: true, read: of(emailSettings{}, nil)},
 	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
 	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, newBark)},
@@ -56,25 +56,6 @@ func of[S any, P interface {
 func (c *Channels) Personal(id string) bool {
 	i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == id })
 	return i >= 0 && kinds[c.list[i].kind].personal
-}
-
-// tencentSMSSettings are short messages by 腾讯云.
-type tencentSMSSettings struct {
-	SecretID string      `yaml:"secret_id"`
-	Secret   conf.Secret `yaml:"secret"`
-	AppID    string      `yaml:"app_id"` // SmsSdkAppId
-	SignName string      `yaml:"sign_name"`
-	Template string      `yaml:"template"`
-	Region   string      `yaml:"region"`
-}
-
-func (c *tencentSMSSettings) check(s conf.Section) {
-	need(s, "secret_id", c.SecretID)
-	needSecret(s, "secret", c.Secret)
-	need(s, "app_id", c.AppID)
-	need(s, "sign_name", c.SignName)
-	need(s, "template", c.Template)
-	need(s, "region", c.Region)
 }
 
 // emailSettings are a mail server; port 465 is TLS from the start, any other begins with STARTTLS.

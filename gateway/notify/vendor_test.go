@@ -116,6 +116,7 @@ var bodyCoded = map[string]string{
 	"feishu":       `url: "%s", token: t0kenOfTheRobot, secret: fs-demo-secret-01`,
 	"aliyun_sms":   aliyunSMSKeys,
 	"aliyun_voice": aliyunVoiceKeys,
+	"tencent_sms":  tencentKeys,
 	"ntfy":         `url: "%s", topic: duty, token: tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2`,
 	"bark":         `url: "%s", key: ynJ5Ft4atkMkWeo2PAvFhF`,
 	"telegram":     `url: "%s", token: "123456:AAexampleOfAToken", chat_id: -1001234567890`,
