@@ -1,9 +1,7 @@
 package notify
 
 import (
-	"net"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +27,7 @@ var kinds = map[string]kind{
 	"aliyun_sms":   {personal: true, read: of(aliyunSMSSettings{URL: "https://dysmsapi.aliyuncs.com", Region: "cn-hangzhou", variables: usual}, newAliyunSMS)},
 	"aliyun_voice": {personal: true, read: of(aliyunVoiceSettings{URL: "https://dyvmsapi.aliyuncs.com", PlayTimes: 2, variables: usual}, newAliyunVoice)},
 	"tencent_sms":  {personal: true, read: of(tencentSMSSettings{URL: "https://sms.tencentcloudapi.com", Region: "ap-guangzhou", variables: usual}, newTencentSMS)},
-	"email":        {personal: true, read: of(emailSettings{}, nil)},
+	"email":        {personal: true, read: of(emailSettings{}, newEmail)},
 	"ntfy":         {read: of(ntfySettings{URL: "https://ntfy.sh"}, newNtfy)},
 	"bark":         {read: of(barkSettings{URL: "https://api.day.app", Level: "critical"}, newBark)},
 	"telegram":     {read: of(telegramSettings{URL: "https://api.telegram.org"}, newTelegram)},
@@ -56,35 +54,6 @@ func of[S any, P interface {
 func (c *Channels) Personal(id string) bool {
 	i := slices.IndexFunc(c.list, func(l *line) bool { return l.id == id })
 	return i >= 0 && kinds[c.list[i].kind].personal
-}
-
-// emailSettings are a mail server; port 465 is TLS from the start, any other begins with STARTTLS.
-type emailSettings struct {
-	Server   string      `yaml:"server"` // host:port
-	Username string      `yaml:"username"`
-	Password conf.Secret `yaml:"password"`
-	From     string      `yaml:"from"`
-	To       []string    `yaml:"to"` // besides the people on duty
-}
-
-func (c *emailSettings) check(s conf.Section) {
-	if host, port, err := net.SplitHostPort(c.Server); err != nil || host == "" || port == "" {
-		s.At("server").Problem("the mail server is host:port, such as smtp.example.org:465")
-	}
-	if (c.Username == "") != !c.Password.IsSet() {
-		s.At("password").Problem("username and password come together")
-	}
-	address := regexp.MustCompile(`^[^@\s<>]+@[^@\s<>]+$`)
-	for i, a := range append([]string{c.From}, c.To...) {
-		if address.MatchString(a) {
-			continue
-		}
-		at := s.At("from")
-		if i > 0 {
-			at = s.At("to").Items()[i-1]
-		}
-		at.Problem("%q is not a mail address", a)
-	}
 }
 
 func need(s conf.Section, key, value string) {
