@@ -304,7 +304,7 @@ func (c *canned) Shelve(_ context.Context, id string, until time.Time, second st
 func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 	t.Helper()
 	return New(Options{
-		Lang: l, Source: c, Acts: c, History: c, Notes: c, Demo: true, Log: slog.New(slog.DiscardHandler),
+		Lang: l, Source: c, Acts: c, History: c, Notes: c, Couriers: c, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)

@@ -66,13 +66,14 @@ type Acts interface {
 
 // Options are what the console is made of.
 type Options struct {
-	Lang    i18n.Lang // of a request that does not ask for one with ?lang=
-	Source  Source
-	Acts    Acts
-	History Historian
-	Notes   Notes
-	Demo    bool         // says on the page that this is a demonstration, and explains the duty phone
-	Metrics http.Handler // GET /metrics
+	Lang     i18n.Lang // of a request that does not ask for one with ?lang=
+	Source   Source
+	Acts     Acts
+	History  Historian
+	Notes    Notes
+	Couriers Couriers
+	Demo     bool         // says on the page that this is a demonstration, and explains the duty phone
+	Metrics  http.Handler // GET /metrics
 
 	Wires  Wires                                       // asks devices now
 	Frames func(device string) ([]drivers.Frame, bool) // the last ones on a device's wire; false: no such device
@@ -137,7 +138,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.accessRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.accessRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.
