@@ -126,8 +126,8 @@ func (w words) title(limit int) string {
 	return cut(w.mark+join(" ", cut(w.place, room-len(kind)-1), kind), limit)
 }
 
-// text is all lines in at most so many bytes. What to do gives way first, then the link, which is whole or not there,
-// then the place and the kind.
+// text is all lines in at most so many bytes. What to do gives way first, then the last lines of a list, then the link,
+// which is whole or not there, then the place and the kind.
 func (w words) text(limit int) string {
 	first := w.title(1 << 20)
 	all := func() string {
@@ -139,6 +139,9 @@ func (w words) text(limit int) string {
 	}
 	if w.do = cut(w.do, len(w.do)-over); len(w.do) < 12 {
 		w.do = ""
+	}
+	for len(all()) > limit && len(w.list) > 0 {
+		w.list = w.list[:len(w.list)-1]
 	}
 	if len(all()) > limit {
 		w.link = ""
@@ -162,6 +165,10 @@ var wideMarkup = strings.NewReplacer("<", "＜", ">", "＞")
 func (w words) wide() words {
 	for _, part := range []*string{&w.mark, &w.place, &w.kind, &w.when, &w.do, &w.foot} {
 		*part = wideMarkup.Replace(*part)
+	}
+	w.list = slices.Clone(w.list)
+	for i, line := range w.list {
+		w.list[i] = wideMarkup.Replace(line)
 	}
 	return w
 }

@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -80,6 +81,24 @@ func TestTextsAreCutBetweenCharacters(t *testing.T) {
 		}
 		if limit >= 200 && (!strings.HasPrefix(got, "三层东区") || !strings.Contains(got, "烟感") || !strings.Contains(got, "12:00:05") || !strings.Contains(got, "42/1")) {
 			t.Fatalf("place, kind or time is missing in %d bytes: %q", limit, got)
+		}
+	}
+}
+
+// TestAListIsCutByLines: a digest keeps its first lines whole, and its foot; no line of it can become markup.
+func TestAListIsCutByLines(t *testing.T) {
+	m := alarmed(alarm.EventRaised)
+	m.List = slices.Repeat([]string{"二层 <烟感> 报警 12:00:05"}, 200)
+	for limit := 200; limit < 9000; limit += 97 {
+		got := say(m, i18n.Chinese).wide().containing("消防").text(limit)
+		lines := strings.Split(got, "\n")
+		if len(got) > limit || lines[0] != "一层 / 厨房 厨房燃气探测器 燃气高报 报警" || lines[len(lines)-1] != "颐康养老院 编号 42/1 消防" {
+			t.Fatalf("to %d: %s", limit, got)
+		}
+		for _, line := range lines[2 : len(lines)-1] {
+			if line != "二层 ＜烟感＞ 报警 12:00:05" && line != "阀门已切断，开窗，勿动电器" {
+				t.Fatalf("to %d: %s", limit, line)
+			}
 		}
 	}
 }
