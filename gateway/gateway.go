@@ -102,7 +102,6 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	g.readUplinks(root.At("uplinks").Items())
 	g.watchers = newWatchers(g.cfg.Heartbeat, o.Log)
 	g.people = readPeople(root.At("duty").At("people"))
-	g.unbuilt = append(g.unbuilt, g.channels.Unbuilt()...)
 	return g, nil
 }
 

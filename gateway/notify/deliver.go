@@ -34,8 +34,8 @@ const (
 // line is one channel with its queue: its goroutine, what it knows, how it stands.
 type line struct {
 	id, kind string
-	sender   Channel // nil: not built
-	personal bool    // it reaches one person at a time
+	sender   Channel
+	personal bool // it reaches one person at a time
 	pace     pace
 	o        Options
 	log      *slog.Logger
@@ -90,9 +90,7 @@ func newLine(id, kind string, sender Channel, o Options) *line {
 func (c *Channels) Run(ctx context.Context, outbox Outbox) error {
 	var lines sync.WaitGroup
 	for _, l := range c.list {
-		if l.sender != nil {
-			lines.Go(func() { l.run(ctx, outbox) })
-		}
+		lines.Go(func() { l.run(ctx, outbox) })
 	}
 	lines.Wait()
 	return nil

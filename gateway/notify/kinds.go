@@ -13,8 +13,7 @@ import (
 type kind struct {
 	// personal: it reaches one person at a time, by their number or address.
 	personal bool
-	// read reads the keys of a channel, reports mistakes at their place, and makes its sender; nil where this version has
-	// none for the kind.
+	// read reads the keys of a channel, reports mistakes at their place, and makes its sender.
 	read func(s conf.Section, o Options) Channel
 }
 
@@ -43,9 +42,6 @@ func of[S any, P interface {
 		settings := defaults
 		s.Decode(&settings)
 		P(&settings).check(s)
-		if build == nil {
-			return nil
-		}
 		return build(settings, o)
 	}
 }

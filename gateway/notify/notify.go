@@ -11,8 +11,7 @@
 //
 // # Channels
 //
-// A kind of channel is one file and one line of the table in kinds.go, which parses and validates the kind also while
-// this version has no sender for it.
+// A kind of channel is one file and one line of the table in kinds.go.
 package notify
 
 import (
@@ -122,9 +121,8 @@ type Options struct {
 
 // Channels are the channels of a configuration.
 type Channels struct {
-	o       Options
-	list    []*line
-	unbuilt []i18n.Text
+	o    Options
+	list []*line
 }
 
 // New reads the channels: section and reports every mistake at its place. It touches neither disk nor network.
@@ -162,11 +160,7 @@ func (c *Channels) read(s conf.Section, ids map[string]bool) {
 		return
 	}
 	for kind, at := range found {
-		sender := kinds[kind].read(at, c.o)
-		if sender == nil {
-			c.unbuilt = append(c.unbuilt, i18n.T("channel %s: %s is not built in this version", own.ID, kind))
-		}
-		c.list = append(c.list, newLine(own.ID, kind, sender, c.o))
+		c.list = append(c.list, newLine(own.ID, kind, kinds[kind].read(at, c.o), c.o))
 	}
 }
 
@@ -178,9 +172,6 @@ func (c *Channels) IDs() []string {
 	}
 	return ids
 }
-
-// Unbuilt names the channels of a kind that this version cannot send by.
-func (c *Channels) Unbuilt() []i18n.Text { return c.unbuilt }
 
 // Compose makes the messages of an event for those addresses; nil is every channel, for whoever reads it. A channel that
 // reaches one person at a time has a message for each, so that each is delivered, tried again and settled apart; any

@@ -20,8 +20,8 @@ const EventTest = "test"
 // told by its outcome. How the channel stands follows: one that was broken works again if this succeeds.
 func (c *Channels) Test(ctx context.Context, id string, to []string, now time.Time) (store.Delivery, error) {
 	i := slices.Index(c.IDs(), id)
-	if i < 0 || c.list[i].sender == nil {
-		return store.Delivery{}, fmt.Errorf("notify: no channel %q that can send", id)
+	if i < 0 {
+		return store.Delivery{}, fmt.Errorf("notify: no channel %q", id)
 	}
 	l := c.list[i]
 	m := c.body(alarm.Event{ID: fmt.Sprintf("%s/%d", EventTest, now.UnixNano()), Time: now, Type: EventTest}, now)
