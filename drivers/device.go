@@ -198,9 +198,7 @@ func DecodeSignals(sections []conf.Section) []Signal {
 	seen := map[string]bool{}
 	signals := make([]Signal, 0, len(sections))
 	for _, s := range sections {
-		sig := Signal{Scale: 1}
-		s.Decode(&sig)
-		check(s, sig)
+		sig := DecodeSignal(s)
 		if seen[sig.ID] {
 			s.At("id").Problem("the signal %q is there twice", sig.ID)
 		}
@@ -209,6 +207,14 @@ func DecodeSignals(sections []conf.Section) []Signal {
 	}
 	checkRelations(sections, signals)
 	return signals
+}
+
+// DecodeSignal reads one signal, and keys of its protocol's own into the given structs.
+func DecodeSignal(s conf.Section, own ...any) Signal {
+	sig := Signal{Scale: 1}
+	s.Decode(append([]any{&sig}, own...)...)
+	check(s, sig)
+	return sig
 }
 
 func check(s conf.Section, sig Signal) {
