@@ -57,6 +57,7 @@ type Zone struct {
 	In        string `yaml:"in"`
 	Residents int    `yaml:"residents"` // people who live there
 	Assisted  int    `yaml:"assisted"`  // of them, those who cannot leave alone
+	Camera    Camera `yaml:"camera"`
 }
 
 // Console is where people look.
@@ -183,6 +184,7 @@ func checkZones(s conf.Section, zones []Zone) map[string]place {
 		if z.Name == "" {
 			z.Name = z.ID
 		}
+		z.Camera.check(at.At("camera"))
 		places[z.ID] = place{Zone: z}
 	}
 	for i, z := range zones {
@@ -240,7 +242,7 @@ func pageZones(zones []Zone, places map[string]place) []console.Zone {
 	list := make([]console.Zone, 0, len(zones))
 	for _, z := range zones {
 		p := places[z.ID]
-		list = append(list, console.Zone{ID: p.ID, Name: p.Name, Path: p.Path, In: p.In})
+		list = append(list, console.Zone{ID: p.ID, Name: p.Name, Path: p.Path, In: p.In, Residents: p.Residents, Camera: p.Camera.Live})
 	}
 	return list
 }

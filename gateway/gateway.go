@@ -61,6 +61,7 @@ type Gateway struct {
 	certificate *certificate // of the console, once it runs; nil: it has none
 
 	watchers []*watcher   // of the heartbeat
+	cameras  *cameras     // of the zones
 	built    time.Time    // of this program: no clock before it is right
 	windows  *rules.State // of the gateway whose place it takes; nil: it starts anew
 	state    *rules.State // once it runs
@@ -101,6 +102,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	}
 	g.readUplinks(root.At("uplinks").Items())
 	g.watchers = newWatchers(g.cfg.Heartbeat, o.Log)
+	g.cameras = newCameras(g.places, o.Log)
 	g.people = readPeople(root.At("duty").At("people"))
 	return g, nil
 }
@@ -260,6 +262,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	senders.Go(func() { g.serve(north, h, admitted) })
 	for _, w := range g.watchers {
 		senders.Go(func() { w.run(north, h.health) })
+	}
+	for range lookers {
+		senders.Go(func() { g.cameras.run(north, h.AddPhoto) })
 	}
 	for _, l := range g.links {
 		readers.Go(func() { h.supervise(south, l) })

@@ -306,6 +306,7 @@ func (h *hub) commit(now time.Time) {
 	}
 	h.show(now, true)
 	h.g.channels.Wake()
+	h.g.cameras.raised(fresh)
 	for _, u := range h.g.uplinks {
 		u.Wake()
 	}

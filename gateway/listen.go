@@ -51,7 +51,7 @@ func readPeople(s conf.Section) (people []access.Person) {
 func (g *Gateway) serve(ctx context.Context, h *hub, a *access.Access) {
 	cfg := g.cfg.Console
 	handler := console.New(console.Options{
-		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Notes: h, Demo: g.Demo, Host: cfg.host(), Metrics: g.metrics.handler(), Frames: g.frames, Log: g.Log,
+		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Notes: h, Archive: h, Demo: g.Demo, Host: cfg.host(), Metrics: g.metrics.handler(), Frames: g.frames, Wires: wires{g.links}, Log: g.Log,
 		Access: a, Proxies: cfg.proxies(), Public: cfg.PublicURL,
 	})
 	for ctx.Err() == nil {

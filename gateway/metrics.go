@@ -177,7 +177,10 @@ type monitor struct {
 
 func (m *monitor) Polled(took time.Duration) { m.polls.Observe(took.Seconds()) }
 func (m *monitor) Overrun(string)            { m.overruns.Inc() }
-func (m *monitor) Busy(ratio float64)        { m.busy.Set(ratio) }
+func (m *monitor) Busy(ratio float64) {
+	m.busy.Set(ratio)
+	m.notices.busy(m.endpoint, ratio)
+}
 func (m *monitor) Malformed(device string, reason drivers.Reason, _ string) {
 	m.errors.WithLabelValues(device, string(reason)).Inc()
 }

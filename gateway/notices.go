@@ -12,11 +12,12 @@ import (
 )
 
 // notices are what drivers tell of their endpoints beside readings: devices that nobody configured, for the installer (row
-// MQ19), and certificates that end soon, which is a fault (row MQ14). Safe for any goroutine.
+// MQ19), certificates that end soon, which is a fault (row MQ14), and how busy their wires are. Safe for any goroutine.
 type notices struct {
 	mu        sync.Mutex // guards the rest
 	unclaimed map[string][]console.Unclaimed
 	expiring  map[string]map[string]time.Time
+	load      map[string]float64
 }
 
 // maxUnclaimed bounds the devices kept for an endpoint.
@@ -78,4 +79,34 @@ func (n *notices) certificates(endpoint string, location *time.Location) error {
 		return nil
 	}
 	return fmt.Errorf("renew its certificates: %s", strings.Join(ends, ", "))
+}
+
+// certificatesOf are the certificates of an endpoint that end soon.
+func (n *notices) certificatesOf(endpoint string) (list []console.Certificate) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(n.expiring[endpoint])) {
+		list = append(list, console.Certificate{Name: name, Until: n.expiring[endpoint][name]})
+	}
+	return list
+}
+
+// busy notes which share of the time a wire is in use.
+func (n *notices) busy(endpoint string, ratio float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.load == nil {
+		n.load = map[string]float64{}
+	}
+	n.load[endpoint] = ratio
+}
+
+// loadOf is the share of the time that a wire is in use, nil where nobody measures it.
+func (n *notices) loadOf(endpoint string) *float64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if ratio, ok := n.load[endpoint]; ok {
+		return &ratio
+	}
+	return nil
 }

@@ -29,6 +29,7 @@ type page struct {
 	console fact
 
 	certificate fact // the console's, where it has one
+	wellness    wellness
 }
 
 // fact is whether a component works, since when, and why not.
@@ -175,7 +176,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		ls := h.live.links[l.id]
 		s.Endpoints = append(s.Endpoints, console.Endpoint{
 			ID: l.id, Protocol: l.protocol, URL: maskURL(l.url), Up: ls.up(), Since: ls.signal.since, Error: firstLine(ls.lastErr),
-			Unclaimed: h.g.metrics.notices.unclaimedOf(l.id),
+			Unclaimed: h.g.metrics.notices.unclaimedOf(l.id), Load: h.g.metrics.notices.loadOf(l.id), Certificates: h.g.metrics.notices.certificatesOf(l.id),
 		})
 	}
 	for _, d := range h.live.devices {
@@ -201,6 +202,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		s.Drill = &drill
 	}
 	s.Components = h.components(s)
+	s.Health = h.wellness(now)
 	s.Phone = h.g.phone.messages()
 	return s
 }
@@ -251,7 +253,7 @@ func (h *hub) components(s *console.Snapshot) []console.Component {
 }
 
 func pageDevice(d *device, lang string) console.Device {
-	p := console.Device{ID: d.ID, Name: d.Name, Zone: d.Zone, Endpoint: d.link.id, Since: d.online.since}
+	p := console.Device{ID: d.ID, Name: d.Name, Zone: d.Zone, Endpoint: d.link.id, Since: d.online.since, Profile: d.Profile, Every: d.Every, Errors: d.failures.counts}
 	if d.online.Quality == drivers.Good {
 		online := d.online.Value == 1
 		p.Online = &online

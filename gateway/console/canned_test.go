@@ -58,7 +58,7 @@ func (h home) bad(s Signal, r drivers.Reason, since time.Duration, last *float64
 func (h home) well() *Snapshot {
 	n := h.in
 	online := func(id, zh, en, zone, endpoint string, signals ...Signal) Device {
-		return Device{id, n(zh, en), zone, endpoint, pointer(true), h.before(26 * time.Hour), signals}
+		return Device{ID: id, Name: n(zh, en), Zone: zone, Endpoint: endpoint, Online: pointer(true), Since: h.before(26 * time.Hour), Signals: signals}
 	}
 	kitchen := h.signal("status", n("状态字", "status word"), "status_word")
 	kitchen.Label = n("正常", "no flag")
@@ -66,14 +66,14 @@ func (h home) well() *Snapshot {
 		Time: h.now, Started: h.before(26 * time.Hour), Version: "v0.1.0", Seq: 40,
 		Site: Site{"zb-linzi-0007", n("临淄区颐康养老院", "Yikang Nursing Home, Linzi"), "370305", n("值班室", "Duty room"), "0533-7000000", 120, "Asia/Shanghai"},
 		Zones: []Zone{
-			{"f1", n("一层", "1st floor"), n("一层", "1st floor"), ""},
-			{"f1-kitchen", n("厨房", "kitchen"), n("一层 / 厨房", "1st floor / kitchen"), "f1"},
-			{"f2", n("二层", "2nd floor"), n("二层", "2nd floor"), ""},
-			{"f2-201", n("201室", "room 201"), n("二层 / 201室", "2nd floor / room 201"), "f2"},
+			{ID: "f1", Name: n("一层", "1st floor"), Path: n("一层", "1st floor"), In: ""},
+			{ID: "f1-kitchen", Name: n("厨房", "kitchen"), Path: n("一层 / 厨房", "1st floor / kitchen"), In: "f1"},
+			{ID: "f2", Name: n("二层", "2nd floor"), Path: n("二层", "2nd floor"), In: ""},
+			{ID: "f2-201", Name: n("201室", "room 201"), Path: n("二层 / 201室", "2nd floor / room 201"), In: "f2"},
 		},
 		Endpoints: []Endpoint{
-			{"bus-1", "modbus", "rtu:///dev/serial/by-id/usb-FTDI_FT232R-if00-port0", true, h.before(26 * time.Hour), "", nil},
-			{"zigbee", "mqtt", "mqtt://127.0.0.1:1883", true, h.before(26 * time.Hour), "", nil},
+			{ID: "bus-1", Protocol: "modbus", URL: "rtu:///dev/serial/by-id/usb-FTDI_FT232R-if00-port0", Up: true, Since: h.before(26 * time.Hour), Load: pointer(0.37)},
+			{ID: "zigbee", Protocol: "mqtt", URL: "mqtt://127.0.0.1:1883", Up: true, Since: h.before(26 * time.Hour)},
 		},
 		Devices: []Device{
 			online("main-meter", "总配电箱", "Main distribution board", "f1", "bus-1",
@@ -123,7 +123,7 @@ func (h home) evening() *Snapshot {
 	s.Devices[4].Signals[0] = h.bad(smoke, drivers.Timeout, 12*time.Minute, pointer(0.0))
 	s.Devices[4].Signals[0].Detail = "no answer within 500ms"
 	s.Devices[4].Signals[1] = h.bad(h.signal("battery", n("电池", "battery"), "battery"), drivers.Timeout, 12*time.Minute, pointer(92.0))
-	s.Devices = append(s.Devices, Device{"co-boiler", n("锅炉房一氧化碳", "Boiler room CO"), "", "zigbee", nil, time.Time{}, []Signal{
+	s.Devices = append(s.Devices, Device{ID: "co-boiler", Name: n("锅炉房一氧化碳", "Boiler room CO"), Endpoint: "zigbee", Signals: []Signal{
 		h.bad(h.signal("co", n("一氧化碳", "carbon monoxide"), "co"), drivers.Offline, 26*time.Hour, nil),
 		h.bad(h.signal("test", n("自检", "self-test"), "test"), drivers.Disabled, 3*time.Hour, nil),
 	}})

@@ -71,6 +71,7 @@ type Options struct {
 	Acts     Acts
 	History  Historian
 	Notes    Notes
+	Archive  Archive
 	Couriers Couriers
 	Demo     bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics  http.Handler // GET /metrics
@@ -91,6 +92,7 @@ type web struct {
 	table   []page
 	pages   map[i18n.Lang]*pages
 	assets  assets
+	past    past
 	doors   map[i18n.Lang]*template.Template
 	streams chan struct{} // holds one element for each open stream
 }
@@ -138,7 +140,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.accessRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.accessRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,9 +54,7 @@ type page struct {
 
 // allPages are the pages in the order of the navigation.
 func (w *web) allPages() []page {
-	return []page{
-		w.nowPage(),
-	}
+	return slices.Concat([]page{w.nowPage()}, w.alarmPages(), w.placePages(), []page{w.chartPage(), w.drillPage(), w.healthPage(), w.wallPage()})
 }
 
 // look is one request for a page.
@@ -94,9 +93,10 @@ func parsePages(a assets, all []page) map[i18n.Lang]*pages {
 	byLang := map[i18n.Lang]*pages{}
 	for _, l := range i18n.Langs {
 		base := template.Must(template.New("").Funcs(template.FuncMap{
-			"say":     l.Say,
-			"asset":   a.url,
-			"version": func() string { return a.all },
+			"say":      l.Say,
+			"verdicts": func() []choice { return verdicts(l) },
+			"asset":    a.url,
+			"version":  func() string { return a.all },
 		}).ParseFS(files, "templates/*.html"))
 		p := &pages{bodies: map[string]*template.Template{}, lang: l, last: map[sharedBy]rendered{}}
 		for _, body := range append(bodiesOf(all), missing) {

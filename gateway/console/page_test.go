@@ -191,7 +191,7 @@ func TestNamesCannotBecomeMarkup(t *testing.T) {
 		a := &s.Alarms[i]
 		a.ID, a.Name, a.ZonePath, a.DeviceName, a.Message, a.Unit, a.AcknowledgedBy = evil, evil, evil, evil, evil, evil, evil
 	}
-	s.Endpoints[0] = Endpoint{evil, evil, "javascript:alert(1)", false, noon, evil, []Unclaimed{{evil, evil}}}
+	s.Endpoints[0] = Endpoint{ID: evil, Protocol: evil, URL: "javascript:alert(1)", Since: noon, Error: evil, Unclaimed: []Unclaimed{{evil, evil}}}
 	s.Uplinks[0].LastError, s.Channels[0].ID = evil, evil
 	s.Phone[0] = PhoneMessage{Time: noon, Channel: evil, Text: evil, Outcome: evil, Event: evil}
 	page := ask(t, consoleOf(t, newCanned(s), i18n.Chinese), "GET", "/", "").Body.String()

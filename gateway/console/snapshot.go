@@ -27,6 +27,7 @@ type Snapshot struct {
 	Phone      []PhoneMessage // newest first, at most 50
 	Tests      []ZoneTest     // zones under test
 	Drill      *Drill         // nil: none is on
+	Health     Health
 }
 
 // Site is the facility.
@@ -47,6 +48,9 @@ type Zone struct {
 	Name string `json:"name"`
 	Path string `json:"path"` // 一层 / 厨房
 	In   string `json:"in"`   // the zone around it; "" for a root
+
+	Residents int    `json:"residents"`        // people who live there
+	Camera    string `json:"camera,omitempty"` // address of its live picture
 }
 
 // Endpoint is one wire or connection.
@@ -59,6 +63,15 @@ type Endpoint struct {
 	Error    string    `json:"error,omitempty"` // in English, for the installer
 
 	Unclaimed []Unclaimed `json:"unclaimed,omitempty"` // devices that nobody configured
+
+	Load         *float64      `json:"load"` // share of the time that the wire is in use; null where nobody measures it
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate is one that ends soon.
+type Certificate struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until"`
 }
 
 // Unclaimed is a device that publishes under a watched topic and that nobody configured.
@@ -76,6 +89,16 @@ type Device struct {
 	Online   *bool     `json:"online"` // nil: not known yet
 	Since    time.Time `json:"since,omitzero"`
 	Signals  []Signal  `json:"-"`
+
+	Profile string        `json:"profile,omitempty"` // the device model
+	Every   time.Duration `json:"-"`                 // between two polls; 0 where it speaks by itself
+	Errors  []ErrorCount  `json:"errors,omitempty"`
+}
+
+// ErrorCount is how often a device gave no reading for one reason, since the start.
+type ErrorCount struct {
+	Reason drivers.Reason `json:"reason"`
+	Count  int64          `json:"count"`
 }
 
 // Signal is one quantity of a device with its latest reading.

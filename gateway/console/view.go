@@ -38,12 +38,18 @@ type alarmView struct {
 	Raised, Acked, Over, Back   moment
 	First                       bool // raised before all other alarms that are shown
 	CanAck, CanSilence, CanEnd  bool
+	CanShelve, CanJudge         bool
+	Closed                      moment
+	Judged                      string // the verdict; "" where there is none
+	Lasted                      string // from raised to cleared
+	Wants                       bool   // it waits for its verdict
 }
 
 type zoneView struct {
 	ID, Path string
 	Devices  []deviceView
 	Missing  int // values that are not good
+	Fine     int // devices that are only counted
 }
 
 type deviceView struct {
@@ -51,6 +57,11 @@ type deviceView struct {
 	Since                              moment
 	Signals                            []signalView // what matters, in the device's order
 	Folded                             []signalView // the others: good, and of less interest
+}
+
+// fine tells whether the device answers and nothing of it asks to be looked at.
+func (d deviceView) fine() bool {
+	return d.Link == "online" && !slices.ContainsFunc(d.Signals, func(s signalView) bool { return !s.Good || s.Alert })
 }
 
 // signalView is one value. Look is one of good, uncertain, stale, gap, bad and off, each with its own colour, icon and
@@ -144,6 +155,13 @@ func seeAlarm(a alarm.Alarm, s *Snapshot, l i18n.Lang) alarmView {
 	}
 	v.CanAck = a.State == alarm.Unacknowledged || a.State == alarm.Returned
 	v.CanSilence = waits(a) && !a.Silenced
+	v.Closed = when(a.ClosedAt, s.Time, l)
+	v.Judged, v.Wants = verdictWord(a.Verdict, l), a.WantsVerdict()
+	if a.ClearedAt != nil {
+		v.Lasted = took(a.ClearedAt.Sub(a.RaisedAt), l)
+	}
+	v.CanShelve = a.Open() && a.ShelvedUntil == nil
+	v.CanJudge = !a.Active() && !a.Drill && !a.Test
 	v.CanEnd = a.State == alarm.Latched || a.State == alarm.Acknowledged && a.RuleGone
 	return v
 }
@@ -279,9 +297,5 @@ func seeSignal(s Signal, now time.Time, l i18n.Lang) signalView {
 }
 
 func seeMessage(m PhoneMessage, now time.Time, l i18n.Lang) phoneView {
-	v := phoneView{PhoneMessage: m, At: at(m.Time, now, l), Said: m.Outcome, Look: m.Outcome}
-	if words, ok := outcomeWords[m.Outcome]; ok {
-		v.Said = l.Say(words.Format)
-	}
-	return v
+	return phoneView{PhoneMessage: m, At: at(m.Time, now, l), Said: outcomeWord(m.Outcome, l), Look: m.Outcome}
 }

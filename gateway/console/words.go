@@ -30,6 +30,52 @@ var classWords = map[rules.Class]i18n.Text{
 	"notice":      i18n.T("Notice"),
 }
 
+// classOrder is the order of classes.
+var classOrder = []rules.Class{"fire", "gas", "electrical", "water", "supervisory", "fault", "notice"}
+
+// eventWords say what happened to an alarm.
+var eventWords = map[string]i18n.Text{
+	alarm.EventRaised:       i18n.T("raised"),
+	alarm.EventCounted:      i18n.T("triggered again"),
+	alarm.EventCleared:      i18n.T("over"),
+	alarm.EventFaultRaised:  i18n.T("raised"),
+	alarm.EventFaultCleared: i18n.T("over"),
+	alarm.EventAcknowledged: i18n.T("answered"),
+	alarm.EventSilenced:     i18n.T("silenced"),
+	alarm.EventReset:        i18n.T("reset"),
+	alarm.EventShelved:      i18n.T("set aside"),
+	alarm.EventUnshelved:    i18n.T("no longer set aside"),
+	alarm.EventVerdict:      i18n.T("verdict"),
+	alarm.EventClosed:       i18n.T("closed"),
+	alarm.EventReminder:     i18n.T("told once more"),
+	alarm.EventEscalated:    i18n.T("passed on to more people"),
+	"output.written":        i18n.T("output switched"),
+	"drill.started":         i18n.T("drill begun"),
+	"drill.ended":           i18n.T("drill ended"),
+	"delivered":             i18n.T("delivered"),
+}
+
+// eventWord is what happened; a type that has no words is said as it is.
+func eventWord(kind string, l i18n.Lang) string {
+	if words, ok := eventWords[kind]; ok {
+		return l.Say(words.Format)
+	}
+	return kind
+}
+
+// viaWords say through what somebody acted.
+var viaWords = map[string]i18n.Text{
+	"console": i18n.T("on the page"),
+	"api":     i18n.T("by a program"),
+	"cli":     i18n.T("on the gateway"),
+	"link":    i18n.T("by the link in the message"),
+}
+
+// markMood is how an alarm of a level is coloured, whatever became of it.
+func markMood(level rules.Level) mood {
+	return moodOf(alarm.Alarm{Level: level, State: alarm.Unacknowledged})
+}
+
 // stateWord says where an alarm stands, in the words of the people on duty.
 func stateWord(a alarm.Alarm) i18n.Text {
 	switch a.State {
@@ -44,6 +90,54 @@ func stateWord(a alarm.Alarm) i18n.Text {
 	default:
 		return i18n.T("closed")
 	}
+}
+
+// choice is one of the things that a person may say.
+type choice struct {
+	Value string // as it is sent
+	Text  i18n.Text
+	Word  string // Text in the language of the page
+}
+
+// verdictWords are what an alarm may have been. The causes of a false one are those that homes know: the report counts them.
+var verdictWords = []choice{
+	{Value: "real", Text: i18n.T("real: there was a danger")},
+	{Value: "false:cooking", Text: i18n.T("false: fumes of cooking")},
+	{Value: "false:steam", Text: i18n.T("false: steam")},
+	{Value: "false:smoking", Text: i18n.T("false: somebody smoked")},
+	{Value: "false:incense", Text: i18n.T("false: incense or mosquito coil")},
+	{Value: "false:dust", Text: i18n.T("false: dust")},
+	{Value: "false:insect", Text: i18n.T("false: an insect")},
+	{Value: "false:works", Text: i18n.T("false: works in the house")},
+	{Value: "false:mistake", Text: i18n.T("false: set off by mistake")},
+	{Value: "false:detector", Text: i18n.T("false: the detector itself")},
+	{Value: "false:unknown", Text: i18n.T("false: nobody knows why")},
+	{Value: "fault", Text: i18n.T("a fault")},
+	{Value: "test", Text: i18n.T("a test")},
+	{Value: "drill", Text: i18n.T("a drill")},
+}
+
+// verdicts are verdictWords in a language.
+func verdicts(l i18n.Lang) []choice {
+	list := make([]choice, len(verdictWords))
+	for i, c := range verdictWords {
+		c.Word = l.Say(c.Text.Format)
+		list[i] = c
+	}
+	return list
+}
+
+// verdictWord is what an alarm was, for people; a cause that is none of ours is said as it was given.
+func verdictWord(verdict string, l i18n.Lang) string {
+	for _, c := range verdictWords {
+		if c.Value == verdict {
+			return l.Say(c.Text.Format)
+		}
+	}
+	if cause, ok := strings.CutPrefix(verdict, "false:"); ok {
+		return l.Say("false: %s", cause)
+	}
+	return verdict
 }
 
 // reasonWords say why there is no reading, or why it is in doubt.
@@ -65,6 +159,14 @@ var outcomeWords = map[string]i18n.Text{
 	"accepted": i18n.T("delivered"),
 	"retry":    i18n.T("will be tried again"),
 	"never":    i18n.T("not delivered"),
+}
+
+// outcomeWord is what became of a notification, in a language.
+func outcomeWord(outcome string, l i18n.Lang) string {
+	if words, ok := outcomeWords[outcome]; ok {
+		return l.Say(words.Format)
+	}
+	return outcome
 }
 
 // componentWords name the parts of the gateway that are no endpoint, uplink or channel.
