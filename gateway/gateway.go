@@ -16,10 +16,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/derived"
 	"embergate/drivers/i18n"
 	"embergate/gateway/access"
 	"embergate/gateway/duty"
@@ -44,27 +46,31 @@ type Options struct {
 // Gateway is one site's daemon, made but not yet running.
 type Gateway struct {
 	Options
-	cfg      Config
-	location *time.Location
-	places   map[string]place
-	links    []*link
-	rules    *rules.Set
-	model    rules.Model
-	signals  map[string]int // index in the model, by key; see spot
-	channels *notify.Channels
-	uplinks  []uplink
-	unbuilt  []i18n.Text
-	metrics  *metrics
-	phone    *phone
-	people   []access.Person // of the duty roster
-
-	certificate *certificate // of the console, once it runs; nil: it has none
-
-	watchers []*watcher   // of the heartbeat
-	cameras  *cameras     // of the zones
-	built    time.Time    // of this program: no clock before it is right
-	windows  *rules.State // of the gateway whose place it takes; nil: it starts anew
-	state    *rules.State // once it runs
+	cfg         Config
+	location    *time.Location
+	places      map[string]place
+	links       []*link
+	derived     *derived.Driver // nil: none is configured
+	rules       *rules.Set
+	model       rules.Model
+	signals     map[string]int // index in the model, by key; see spot
+	channels    *notify.Channels
+	uplinks     []uplink
+	unbuilt     []i18n.Text
+	plan        *duty.Plan     // who is on duty, and who is told; nil: there is no roster
+	sounder     []rules.Output // where nobody can be told
+	warnings    conf.Problems
+	told        atomic.Pointer[duties] // of the hub, once it runs
+	testAt      time.Duration          // of the daily test of the channels, since midnight; below 0: never
+	metrics     *metrics
+	phone       *phone
+	people      []access.Person // of the duty roster
+	certificate *certificate    // of the console, once it runs; nil: it has none
+	watchers    []*watcher      // of the heartbeat
+	cameras     *cameras
+	built       time.Time    // of this program: no clock before it is right
+	windows     *rules.State // of the gateway whose place it takes; nil: it starts anew
+	state       *rules.State // once it runs
 }
 
 // link is an endpoint with its driver.
@@ -86,6 +92,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 		return nil, err
 	}
 	g.readEndpoints(models)
+	g.readDerived()
 	g.model = g.ruleModel()
 	g.rules = rules.New(root.At("rules"), g.model)
 	g.channels = notify.New(root.At("channels"), notify.Options{
@@ -94,12 +101,14 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 		Location:  g.location,
 		Log:       o.Log,
 		Observe:   g.metrics.notified,
-		Delivered: g.phone.delivered,
+		Delivered: g.delivered,
+		Person:    g.person,
+		Failed:    g.failed,
 	})
 	if s := root.At("duty"); s.Exists() {
-		duty.Read(s, g.channels.IDs())
-		g.unbuilt = append(g.unbuilt, i18n.T("duty: shifts and escalation are not built in this version; without the key, every channel is told everything at once"))
+		g.readDuty(s)
 	}
+	g.testAt = readDailyTest(root.At("daily_test"), g.cfg.DailyTest)
 	g.readUplinks(root.At("uplinks").Items())
 	g.watchers = newWatchers(g.cfg.Heartbeat, o.Log)
 	g.cameras = newCameras(g.places, o.Log)

@@ -36,7 +36,11 @@ type hub struct {
 	rules      map[string]*rules.Rule // by the key of an instance
 	bySignal   map[string][]*rules.Instance
 	outputs    *outputs
+	duty       *duties        // who is told
 	exercise   *exercise      // zones under test, and a drill
+	rounds     *rounds        // duty checks, hazards, hand-overs
+	uptime     uptime         // of the devices, this month
+	daily      *dailyTest     // of the channels
 	writes     sync.WaitGroup // outputs on their way
 	events     []alarm.Event  // of this turn, not yet on disk
 	sample     time.Time      // when what this turn is about was read
@@ -108,8 +112,11 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	for _, u := range g.uplinks {
 		h.queues[u.id] = st.Queue(u.id, u.limit)
 	}
+	h.duty = newDuties(ctx, h, now)
 	h.outputs = newOutputs(h, now)
 	h.exercise = newExercise(h, now)
+	h.rounds = newRounds(ctx, h, now)
+	h.daily = newDailyTest(ctx, h)
 	last, err := st.Events(ctx, h.seq-1, 1)
 	if err != nil {
 		return nil, err
@@ -140,6 +147,7 @@ func (h *hub) run() {
 		case <-h.quit:
 			h.writes.Wait()
 			h.board.Checkpoint(time.Now()) // so that the restart takes no time from the delays under way
+			h.duty.checkpoint()
 			h.record(time.Now(), "gateway.stopped", "")
 			h.remember(context.Background())
 			return
@@ -159,19 +167,19 @@ func (h *hub) run() {
 func (h *hub) stop() { close(h.quit) }
 
 // timers are what the hub wakes for before its turn; zero times are none.
-func (h *hub) timers() []time.Time {
-	return []time.Time{h.state.Next(), h.board.Next(), h.outputs.next(), h.exercise.next()}
+func (h *hub) timers(now time.Time) []time.Time {
+	return []time.Time{h.state.Next(), h.board.Next(), h.duty.next(now), h.outputs.next(), h.exercise.next()}
 }
 
 // due tells whether one of the timers has ended.
 func (h *hub) due(now time.Time) bool {
-	return slices.ContainsFunc(h.timers(), func(t time.Time) bool { return !t.IsZero() && !now.Before(t) })
+	return slices.ContainsFunc(h.timers(now), func(t time.Time) bool { return !t.IsZero() && !now.Before(t) })
 }
 
 // sleep is how long nothing is due.
 func (h *hub) sleep(now, ticked time.Time) time.Duration {
 	d := turn - now.Sub(ticked)
-	for _, next := range h.timers() {
+	for _, next := range h.timers(now) {
 		if !next.IsZero() {
 			d = min(d, next.Sub(now))
 		}
@@ -213,6 +221,7 @@ func (h *hub) observe(now time.Time, batch []drivers.Reading) {
 	if len(batch) == 0 {
 		return
 	}
+	batch = h.derive(now, batch)
 	h.forward(now, batch)
 	h.judge(now, h.state.Update(now, batch))
 }
@@ -260,6 +269,7 @@ func (h *hub) tick(now time.Time) {
 	h.sample = now
 	h.judge(now, h.state.Due(now))
 	h.events = append(h.events, h.board.Tick(now)...)
+	h.duty.tick(now)
 	h.outputs.tick(now)
 	h.exercise.tick(now)
 	if now.Sub(h.kept) >= turn*9/10 { // a delay that ends brings turns of its own, many a second on a large site
@@ -279,6 +289,9 @@ func (h *hub) housekeep(now time.Time) {
 		h.remember(context.Background())
 	}
 	h.supervision(now)
+	h.countUptime(now)
+	h.rounds.tick(now)
+	h.daily.tick(now)
 	h.report.tick(now, h)
 	h.g.metrics.scan(now, h)
 }
@@ -317,19 +330,23 @@ func (h *hub) commit(now time.Time) {
 func (h *hub) save(now time.Time, fresh []alarm.Event) {
 	var messages []store.Message
 	for _, e := range fresh {
-		if !untold(e) {
-			messages = append(messages, h.g.channels.Compose(e, h.sample, nil)...)
-		}
+		messages = append(messages, h.duty.messages(now, e)...)
 	}
+	messages = append(messages, h.duty.more...)
+	h.duty.more = nil
 	if h.diskFailed {
 		if now.Sub(h.diskTried) < diskPause {
 			h.wait(fresh, messages)
 			return
 		}
 		h.board.Checkpoint(now) // the records of the turns that failed
+		h.duty.checkpoint()
 	}
-	tx := store.Transaction{Events: append(h.unsaved, fresh...), Records: h.board.Changed(), Messages: append(h.outbox.waiting(), messages...)}
-	if len(tx.Events) == 0 && len(tx.Records) == 0 && len(tx.Messages) == 0 && !h.diskFailed {
+	tx := store.Transaction{
+		Events: append(h.unsaved, fresh...), Records: h.board.Changed(), Messages: append(h.outbox.waiting(), messages...),
+		Settings: append(h.duty.settings(now), h.rounds.settings...), Withdrawn: h.duty.withdrawn,
+	}
+	if len(tx.Events) == 0 && len(tx.Records) == 0 && len(tx.Messages) == 0 && len(tx.Settings) == 0 && !h.diskFailed {
 		return
 	}
 	err := h.store.Commit(context.Background(), &tx)
@@ -344,7 +361,7 @@ func (h *hub) save(now time.Time, fresh []alarm.Event) {
 		h.log.Info("journal written again", "events", len(h.unsaved))
 		h.outbox.stored()
 	}
-	h.diskFailed, h.unsaved = false, nil
+	h.diskFailed, h.unsaved, h.duty.withdrawn, h.rounds.settings = false, nil, nil, nil
 	if n := len(tx.Events); n > 0 {
 		h.seq = tx.Events[n-1].Seq
 	}

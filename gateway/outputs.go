@@ -80,7 +80,7 @@ func (o *outputs) start(now time.Time, events []alarm.Event) {
 					changed = true
 				}
 			}
-		case e.Type == alarm.EventSilenced || e.Type == alarm.EventShelved || e.Type == alarm.EventClosed:
+		case e.Type == alarm.EventSilenced || e.Type == alarm.EventShelved || e.Type == alarm.EventClosed || e.Type == alarm.EventAcknowledged:
 			changed = o.unwanted(now) || changed
 		}
 	}
@@ -90,12 +90,13 @@ func (o *outputs) start(now time.Time, events []alarm.Event) {
 	}
 }
 
-// outputsOf are the outputs of an alarm's rule.
+// outputsOf are the outputs of an alarm's rule, and the sounder where nobody can be told of it.
 func (h *hub) outputsOf(a alarm.Alarm) []rules.Output {
+	var outs []rules.Output
 	if rule := h.rules[a.Rule+"@"+source(a)]; rule != nil {
-		return rule.Outputs
+		outs = rule.Outputs
 	}
-	return nil
+	return slices.Concat(outs, h.duty.sounder(a))
 }
 
 // unwanted lets every output go back for which its alarms say so, and tells whether there was one.
@@ -123,7 +124,8 @@ func (o *outputs) unwanted(now time.Time) (some bool) {
 // wants tells whether an open alarm still wants an output as it is.
 func (o *outputs) wants(a alarm.Alarm, key string, r *order) bool {
 	outs := o.h.outputsOf(a)
-	if a.ID == r.Alarm && len(outs) == 0 { // its rule is gone
+	isSounder := func(out rules.Output) bool { return out.Write == key }
+	if a.ID == r.Alarm && len(outs) == 0 && !slices.ContainsFunc(o.h.g.sounder, isSounder) { // its rule is gone
 		outs = []rules.Output{{Write: key, Value: r.Value, Stop: r.Stop}}
 	}
 	for _, out := range outs {

@@ -5,6 +5,7 @@ import (
 
 	"embergate/gateway/alarm"
 	"embergate/gateway/store"
+	"embergate/rules"
 )
 
 // siteJournal is the journal as platforms see it: what was raised in a test stays in the site.
@@ -21,8 +22,8 @@ func (j siteJournal) Events(ctx context.Context, after int64, limit int) ([]alar
 	return events, err
 }
 
-// untold tells whether an event is kept from people: it is of a test; or it says that a shelved alarm goes on, of which
-// they hear when its shelf ends.
+// untold tells whether an event switches nothing and is kept from people: it is of a test; or it says that a shelved alarm
+// goes on, of which they hear when its shelf ends.
 func untold(e alarm.Event) bool {
 	if inside(e) {
 		return true
@@ -35,6 +36,12 @@ func untold(e alarm.Event) bool {
 		return true
 	}
 	return false
+}
+
+// hushed tells whether an event is not told to people. Nothing keeps fire from them (row NO16): a shelf of it is for the
+// board and the sounder.
+func hushed(e alarm.Event) bool {
+	return inside(e) || untold(e) && e.Alarm.Class != rules.Classes[0]
 }
 
 // inside tells whether an event stays in the site.

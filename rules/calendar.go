@@ -82,6 +82,9 @@ func (c calendar) mark(s conf.Section, works bool) {
 	}
 }
 
+// Workday tells whether the day of a local time is a working day by the calendar of the rules.
+func (s *Set) Workday(local time.Time) bool { return s.calendar.workday(local) }
+
 func (c calendar) workday(local time.Time) bool {
 	if len(c.days) == 0 {
 		return weekday(local)

@@ -29,6 +29,9 @@ func checkVerb() *cobra.Command {
 			if plan := g.Plan(); len(plan) > 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), lines(lang, plan))
 			}
+			if warnings := g.Warnings(); warnings != nil {
+				say(cmd.OutOrStdout(), lang, "but note:\n%s", warnings.In(lang))
+			}
 			if missing := g.Unbuilt(); len(missing) > 0 {
 				say(cmd.OutOrStdout(), lang, "run would refuse it, because it needs:\n%s", lines(lang, missing))
 			}
