@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"embergate/drivers/conf"
@@ -46,12 +49,62 @@ func readPeople(s conf.Section) (people []access.Person) {
 	return people
 }
 
+// Local is how the verbs on the machine of a daemon reach it.
+type Local struct {
+	URL         string
+	TokenFile   string // laid out by the daemon for those who may read its data directory
+	Certificate string // the file of the console's, "" without TLS
+}
+
+// Local is how the verbs on this machine reach the daemon of this configuration.
+func (g *Gateway) Local() Local {
+	l := Local{TokenFile: filepath.Join(string(g.cfg.Data), access.ShellFile)}
+	host, port, _ := net.SplitHostPort(g.cfg.Console.Listen)
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if c := newCertificate(g.cfg.Console, string(g.cfg.Data), g.Log); c != nil {
+		scheme, l.Certificate = "https", c.cert
+	}
+	l.URL = scheme + "://" + net.JoinHostPort(host, port)
+	return l
+}
+
+// People opens the access to the state of this configuration for a verb, whether a daemon runs or not. What it makes
+// belongs to the owner of the directory.
+func (g *Gateway) People() (_ *access.Access, done func() error, err error) {
+	st, err := store.Open(string(g.cfg.Data), g.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	if os.Geteuid() == 0 {
+		handOver(st.Dir())
+	}
+	return access.New(st, g.people, g.Log), st.Close, nil
+}
+
+// handOver gives the files in a directory to its owner, so that the daemon can use what root has made.
+func handOver(dir string) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	files, _ := filepath.Glob(filepath.Join(dir, "*.db*"))
+	for _, file := range files {
+		if ok {
+			_ = os.Lchown(file, int(owner.Uid), int(owner.Gid)) // a daemon that cannot read them says so
+		}
+	}
+}
+
 // serve keeps the console listening: an address that is taken, or a certificate that cannot be read, must not keep alarms
 // from working.
 func (g *Gateway) serve(ctx context.Context, h *hub, a *access.Access) {
 	cfg := g.cfg.Console
 	handler := console.New(console.Options{
-		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Notes: h, Archive: h, Demo: g.Demo, Host: cfg.host(), Metrics: g.metrics.handler(), Frames: g.frames, Wires: wires{g.links}, Log: g.Log,
+		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Notes: h, Rounds: h, Months: h, Couriers: h, Archive: h, Demo: g.Demo, Host: cfg.host(), Metrics: g.metrics.handler(), Frames: g.frames, Wires: wires{g.links}, Log: g.Log,
 		Access: a, Proxies: cfg.proxies(), Public: cfg.PublicURL,
 	})
 	for ctx.Err() == nil {

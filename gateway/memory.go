@@ -30,7 +30,7 @@ func (h *hub) remember(ctx context.Context) {
 			own[key] = s.own
 		}
 	}
-	if err := errors.Join(h.setting(ctx, silenceKey, silent), h.setting(ctx, seenKey, own)); err != nil {
+	if err := errors.Join(h.setting(ctx, silenceKey, silent), h.setting(ctx, seenKey, own), h.rememberDerived(ctx), h.keepUptime(ctx, now)); err != nil {
 		h.log.Error("silence of devices not remembered", "err", err)
 	}
 	h.remembered = now
@@ -57,8 +57,9 @@ func (h *hub) readSetting(ctx context.Context, key string, v any) error {
 // recall gives the devices back how long they had been silent when the gateway stopped.
 func (h *hub) recall(ctx context.Context) {
 	h.remembered = time.Now()
+	h.recallUptime(ctx, h.remembered)
 	silent, own := map[string]time.Duration{}, map[string]time.Time{}
-	if err := errors.Join(h.readSetting(ctx, silenceKey, &silent), h.readSetting(ctx, seenKey, &own)); err != nil {
+	if err := errors.Join(h.readSetting(ctx, silenceKey, &silent), h.readSetting(ctx, seenKey, &own), h.recallDerived(ctx)); err != nil {
 		h.log.Error("silence of devices not recalled", "err", err)
 		return
 	}

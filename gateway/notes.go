@@ -32,17 +32,22 @@ func (h *hub) AddPhoto(ctx context.Context, id string, data []byte, a alarm.Act)
 		return alarm.Photo{}, unfit(err)
 	}
 	hash, fresh, err := h.store.PutPhoto(id, clean)
-	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrPhotosFull) {
-		return alarm.Photo{}, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("there is no more room for pictures; what stands in photos/ of the data directory may be moved elsewhere")}
-	}
 	if err != nil {
-		return alarm.Photo{}, err
+		return alarm.Photo{}, noRoom(err)
 	}
 	kept, err := h.noted(ctx, id, a, &alarm.Photo{Type: kind, Bytes: len(clean), SHA256: hash})
 	if err != nil && fresh {
 		h.store.DropPhoto(id, hash)
 	}
 	return kept, err
+}
+
+// noRoom says to whoever sent a picture that it cannot be kept, where it is for want of room.
+func noRoom(err error) error {
+	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrPhotosFull) {
+		return &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("there is no more room for pictures; what stands in photos/ of the data directory may be moved elsewhere")}
+	}
+	return err
 }
 
 // unfit says to whoever sent it why a picture is not taken.

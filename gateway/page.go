@@ -201,6 +201,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		drill := pageDrill(*d, h.g.location)
 		s.Drill = &drill
 	}
+	s.Check = h.rounds.open()
 	s.Components = h.components(s)
 	s.Health = h.wellness(now)
 	s.Phone = h.g.phone.messages()

@@ -105,6 +105,15 @@ func (r *reporter) gateway(now time.Time, h *hub) {
 	}})
 }
 
+// duty writes what somebody on duty did, or did not; took is what their answer took, 0 where there is none.
+func (r *reporter) duty(now time.Time, e alarm.Event, took time.Duration) {
+	fields := []influx.Field{influx.String("event", e.Type), influx.String("person", e.By), influx.String("channel", e.Via)}
+	if took > 0 {
+		fields = append(fields, influx.Float("answer_s", took.Seconds()))
+	}
+	r.send(influx.Point{Measurement: "duty", Tags: r.tags(), Time: now, Fields: fields})
+}
+
 func (r *reporter) site(now time.Time) {
 	s := r.g.cfg.Site
 	r.send(influx.Point{Measurement: "site", Tags: r.tags(), Time: now, Fields: []influx.Field{

@@ -109,14 +109,20 @@ func readRequest(r *http.Request) (q request, status int, why i18n.Text) {
 	if status, why := readBody(r, &q); status != 0 {
 		return q, status, why
 	}
+	status, why = q.check()
+	return q, status, why
+}
+
+// check trims what a person wrote and keeps it within bounds; where status is not 0, it is refused with that status.
+func (q *request) check() (status int, why i18n.Text) {
 	q.By, q.Note, q.Second = strings.TrimSpace(q.By), strings.TrimSpace(q.Note), strings.TrimSpace(q.Second)
 	switch {
 	case utf8.RuneCountInString(q.By) > longestName || utf8.RuneCountInString(q.Second) > longestName:
-		return q, http.StatusBadRequest, i18n.T("a name has at most %d characters", longestName)
+		return http.StatusBadRequest, i18n.T("a name has at most %d characters", longestName)
 	case utf8.RuneCountInString(q.Note) > longestNote:
-		return q, http.StatusBadRequest, i18n.T("a note has at most %d characters", longestNote)
+		return http.StatusBadRequest, i18n.T("a note has at most %d characters", longestNote)
 	}
-	return q, 0, i18n.Text{}
+	return 0, i18n.Text{}
 }
 
 // readBody reads a body of JSON into an object; where status is not 0, it is refused with that status.

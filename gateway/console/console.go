@@ -73,6 +73,8 @@ type Options struct {
 	Notes    Notes
 	Archive  Archive
 	Couriers Couriers
+	Rounds   Rounds       // what people on duty do besides alarms; nil: there is nothing of it
+	Months   Months       // the report of a month; nil: there is none
 	Demo     bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics  http.Handler // GET /metrics
 
@@ -140,7 +142,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.accessRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.accessRoutes(), w.roundRoutes(), w.monthRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

@@ -63,18 +63,18 @@ func (w *web) note(ctx context.Context, id string, _ request, who alarm.Act) err
 
 // longestBody is how many bytes the body of a request may have.
 func longestBody(r *http.Request) int64 {
-	if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/api/v1/alarms/") && strings.HasSuffix(r.URL.Path, "/photo") {
+	if r.Method == http.MethodPost && (strings.HasPrefix(r.URL.Path, "/api/v1/alarms/") || strings.HasPrefix(r.URL.Path, "/api/v1/hazards/")) && strings.HasSuffix(r.URL.Path, "/photo") {
 		return maxPhoto
 	}
 	return maxBody
 }
 
-// addPhoto takes the bytes of a picture as the body; by and note stand in the query.
-func (w *web) addPhoto(rw http.ResponseWriter, r *http.Request) {
+// readPhoto takes the bytes of a picture as the body; by and note stand in the query. False where it was refused.
+func (w *web) readPhoto(rw http.ResponseWriter, r *http.Request) (picture []byte, q request, ok bool) {
 	q, status, why := photoRequest(r)
 	if status != 0 {
 		w.problem(rw, r, status, why)
-		return
+		return nil, q, false
 	}
 	slow := time.Now().Add(photoTime)
 	c := http.NewResponseController(rw)
@@ -86,9 +86,17 @@ func (w *web) addPhoto(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &tooLong):
 		w.problem(rw, r, http.StatusRequestEntityTooLarge, i18n.T("the picture is larger than %d bytes", maxPhoto))
-		return
+		return nil, q, false
 	case err != nil:
 		w.problem(rw, r, http.StatusBadRequest, i18n.T("the picture did not arrive as a whole"))
+		return nil, q, false
+	}
+	return picture, q, true
+}
+
+func (w *web) addPhoto(rw http.ResponseWriter, r *http.Request) {
+	picture, q, ok := w.readPhoto(rw, r)
+	if !ok {
 		return
 	}
 	var kept alarm.Photo

@@ -27,6 +27,7 @@ type Snapshot struct {
 	Phone      []PhoneMessage // newest first, at most 50
 	Tests      []ZoneTest     // zones under test
 	Drill      *Drill         // nil: none is on
+	Check      *DutyCheck     // that waits for its answer; nil: none does
 	Health     Health
 }
 

@@ -18,7 +18,9 @@ import (
 
 var shanghai = time.FixedZone("CST", 8*3600)
 
-func on(day, hour, minute int) time.Time { return time.Date(2026, 10, day, hour, minute, 0, 0, shanghai) }
+func on(day, hour, minute int) time.Time {
+	return time.Date(2026, 10, day, hour, minute, 0, 0, shanghai)
+}
 
 // october is a month that can be counted by hand.
 func october() Input {

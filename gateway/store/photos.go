@@ -22,9 +22,9 @@ const (
 // ErrPhotosFull is returned where the pictures have all the space that is meant for them.
 var ErrPhotosFull = errors.New("no more room for pictures")
 
-var photoName = regexp.MustCompile(`^[0-9a-f-]{1,64}$`)
+var photoName = regexp.MustCompile(`^[0-9a-z-]{1,64}$`)
 
-// PutPhoto keeps a picture of an alarm, on disk when it returns, and answers the SHA-256 of its bytes in hex, and whether
+// PutPhoto keeps a picture of an alarm or hazard, on disk when it returns, and answers the SHA-256 of its bytes in hex, and whether
 // it was not there before: the same picture is kept once. The error wraps ErrFull or ErrPhotosFull where there is no room.
 func (s *Store) PutPhoto(alarm string, picture []byte) (hash string, fresh bool, err error) {
 	sum := sha256.Sum256(picture)
