@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"syscall"
+	"time"
 
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
@@ -22,7 +24,7 @@ func runVerb(hangup <-chan os.Signal) *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "run -c FILE",
-		Short: "Runs the daemon; SIGHUP reloads the configuration, and a bad one changes nothing",
+		Short: "Runs the daemon; SIGHUP reloads the configuration, and a bad one changes nothing; SIGUSR1 logs every frame for ten minutes",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return runDaemon(cmd, file, hangup)
 		},
@@ -44,7 +46,7 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		ctx, stop := context.WithCancelCause(cmd.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- g.Run(ctx) }()
-		next := reloaded(cmd, file, log, hangup, ended)
+		next := reloaded(cmd, file, log, g, hangup, ended)
 		if next == nil {
 			stop(nil)
 		} else {
@@ -70,14 +72,22 @@ func frugal() {
 	debug.FreeOSMemory()
 }
 
+// traceTime is how long SIGUSR1 logs every frame of every device.
+const traceTime = 10 * time.Minute
+
 // reloaded waits for a hang-up with a good configuration and answers its gateway; nil where the running one ended.
-func reloaded(cmd *cobra.Command, file string, log *slog.Logger, hangup <-chan os.Signal, ended chan error) *gateway.Gateway {
+func reloaded(cmd *cobra.Command, file string, log *slog.Logger, running *gateway.Gateway, hangup <-chan os.Signal, ended chan error) *gateway.Gateway {
 	for {
 		select {
 		case err := <-ended:
 			ended <- err
 			return nil
-		case <-hangup:
+		case sig := <-hangup:
+			if sig == syscall.SIGUSR1 {
+				log.Info("every frame is logged", "for", traceTime)
+				running.LogAllFrames(time.Now().Add(traceTime))
+				continue
+			}
 		}
 		_, _ = daemon.SdNotify(false, daemon.SdNotifyReloading)
 		next, err := build(cmd, file, log)
@@ -98,6 +108,9 @@ func build(cmd *cobra.Command, file string, log *slog.Logger) (*gateway.Gateway,
 	}
 	if problems := root.Problems(); problems != nil {
 		return nil, invalid{errors.New(problems.In(lang))}
+	}
+	for _, w := range g.Warnings() {
+		log.Warn("configuration warning", "at", w.In(i18n.English))
 	}
 	if missing := g.Unbuilt(); len(missing) > 0 {
 		return nil, errors.New(lang.Say("this configuration cannot run yet:\n%s", lines(lang, missing)))
