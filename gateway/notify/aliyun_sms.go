@@ -45,7 +45,7 @@ type aliyunSMS struct {
 }
 
 func newAliyunSMS(c aliyunSMSSettings, o Options) Channel {
-	return &aliyunSMS{wire: newWire("aliyun_sms", c.URL, asking, c.Secret.Reveal(), c.AccessKeyID), c: c,
+	return &aliyunSMS{wire: newTimedWire("aliyun_sms", c.URL, c.Secret.Reveal(), c.AccessKeyID), c: c,
 		url: strings.TrimRight(c.URL, "/") + "/", lang: o.Lang, nonce: newNonce}
 }
 

@@ -228,7 +228,7 @@ func TestAliyunWithAWrongClock(t *testing.T) {
 	for kind, keys := range map[string]string{"aliyun_sms": aliyunSMSKeys, "aliyun_voice": aliyunVoiceKeys} {
 		m := onDuty("alarm.raised")
 		m.To = m.To[:1]
-		if receipt, err := sender(t, kind, keys, p.url).Send(context.Background(), m); err != nil || !strings.Contains(receipt, "the clock of this machine is wrong by 2") {
+		if receipt, err := sender(t, kind, keys, p.url).Send(context.Background(), m); err != nil || !strings.Contains(receipt, "the clock of this machine is wrong by ") {
 			t.Errorf("%s: %q %v", kind, receipt, err)
 		}
 	}

@@ -49,7 +49,7 @@ type aliyunVoice struct {
 }
 
 func newAliyunVoice(c aliyunVoiceSettings, o Options) Channel {
-	a := &aliyunVoice{wire: newWire("aliyun_voice", c.URL, asking, c.Secret.Reveal(), c.AccessKeyID), c: c,
+	a := &aliyunVoice{wire: newTimedWire("aliyun_voice", c.URL, c.Secret.Reveal(), c.AccessKeyID), c: c,
 		url: strings.TrimRight(c.URL, "/") + "/", lang: o.Lang, nonce: newNonce}
 	if u, err := url.Parse(c.URL); err == nil {
 		a.host = u.Host

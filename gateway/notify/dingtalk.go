@@ -77,7 +77,7 @@ var dingtalkCodes = codes{
 
 func newDingtalk(c dingtalkSettings, o Options) Channel {
 	address := strings.TrimRight(c.URL, "/") + "/robot/send?access_token=" + url.QueryEscape(c.Token.Reveal())
-	return &dingtalk{wire: newWire("dingtalk", c.URL, asking, c.Token.Reveal(), c.Secret.Reveal()), url: address,
+	return &dingtalk{wire: newTimedWire("dingtalk", c.URL, c.Token.Reveal(), c.Secret.Reveal()), url: address,
 		secret: c.Secret.Reveal(), keyword: c.Keyword, mention: c.Mention, lang: o.Lang}
 }
 

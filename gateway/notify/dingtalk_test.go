@@ -133,8 +133,8 @@ func TestDingtalkWithAWrongClock(t *testing.T) {
 		receipt string
 		want    string
 	}{
-		"three hours behind": {-3 * time.Hour, "", "(the clock of this machine is wrong by 3h0m", "accepted"},
-		"a year ahead":       {365 * 24 * time.Hour, "", "(the clock of this machine is wrong by 8760h0m", "accepted"},
+		"three hours behind": {-3 * time.Hour, "", "(the clock of this machine is wrong by ", "accepted"},
+		"a year ahead":       {365 * 24 * time.Hour, "", "(the clock of this machine is wrong by ", "accepted"},
 		"a wrong secret":     {0, "SECx", "", "never"},
 		"both":               {3 * time.Hour, "SECx", "", "never"},
 	} {
@@ -145,6 +145,9 @@ func TestDingtalkWithAWrongClock(t *testing.T) {
 			d.secret = c.secret
 		}
 		receipt, err := d.Send(context.Background(), alarmed("alarm.raised"))
+		if off := d.clockOff() + c.off; off.Abs() > 2*time.Second {
+			t.Errorf("%s: the clock is said to be wrong by %s", name, d.clockOff())
+		}
 		if outcomeOf(err) != c.want || !strings.HasPrefix(receipt, c.receipt) || h.count() != 2 {
 			t.Errorf("%s: %q %v after %d", name, receipt, err, h.count())
 		}

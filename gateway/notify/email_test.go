@@ -79,7 +79,7 @@ func startMailServer(t *testing.T) *mailServer {
 			t.Fatal(err)
 		}
 	}
-	server := exec.Command("/usr/bin/python3", "testdata/smtp.py", filepath.Join(dir, "cert"), filepath.Join(dir, "key"))
+	server := exec.Command("/usr/bin/python3", "-W", "ignore", "testdata/smtp.py", filepath.Join(dir, "cert"), filepath.Join(dir, "key"))
 	server.Stderr = os.Stderr
 	in, _ := server.StdinPipe()
 	out, err := server.StdoutPipe()

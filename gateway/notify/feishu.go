@@ -67,7 +67,7 @@ var feishuCodes = codes{
 
 func newFeishu(c feishuSettings, o Options) Channel {
 	address := strings.TrimRight(c.URL, "/") + "/open-apis/bot/v2/hook/" + c.Token.Reveal()
-	return &feishu{wire: newWire("feishu", c.URL, asking, c.Token.Reveal(), c.Secret.Reveal()), url: address,
+	return &feishu{wire: newTimedWire("feishu", c.URL, c.Token.Reveal(), c.Secret.Reveal()), url: address,
 		secret: c.Secret.Reveal(), keyword: c.Keyword, mention: c.Mention, lang: o.Lang}
 }
 

@@ -160,7 +160,7 @@ func TestMistakesAreReportedAtTheirPlace(t *testing.T) {
 	}
 }
 
-// TestEveryKindIsAcceptedWhole, and a kind without a sender is named.
+// TestEveryKindIsAcceptedWhole: all keys of each kind.
 func TestEveryKindIsAcceptedWhole(t *testing.T) {
 	c := read(t, `
 - {id: hook, webhook: {url: "http://127.0.0.1:18086/hook", secret: s, timeout: 2s}}

@@ -16,6 +16,9 @@ type ChannelStatus struct {
 	LastSuccess time.Time // zero: the ledger has none
 	LastError   string    // "" after a success
 	Pending     int       // messages that wait
+	// ClockOff is by how much our clock is behind that of the far side, ahead where it is less than 0: where it refuses
+	// messages for their time. 0 where the clocks agree, or it does not care.
+	ClockOff time.Duration
 }
 
 // patience is for how long a channel may fail before it counts as faulty.
@@ -35,6 +38,9 @@ func (l *line) stand(now time.Time) ChannelStatus {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.status
+	if c, ok := l.sender.(interface{ clockOff() time.Duration }); ok {
+		s.ClockOff = c.clockOff()
+	}
 	switch {
 	case !l.refused.IsZero():
 		s.Working, s.Since = false, l.refused

@@ -78,7 +78,7 @@ var tencentCodes = codes{
 }
 
 func newTencentSMS(c tencentSMSSettings, o Options) Channel {
-	t := &tencentSMS{wire: newWire("tencent_sms", c.URL, asking, c.Secret.Reveal(), c.SecretID), c: c, url: strings.TrimRight(c.URL, "/") + "/", lang: o.Lang}
+	t := &tencentSMS{wire: newTimedWire("tencent_sms", c.URL, c.Secret.Reveal(), c.SecretID), c: c, url: strings.TrimRight(c.URL, "/") + "/", lang: o.Lang}
 	if u, err := url.Parse(c.URL); err == nil {
 		t.host = u.Host
 	}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +21,7 @@ const (
 	asking     = 10 * time.Second // at most, of a request as a whole
 	maxAnswer  = 64 << 10         // bytes of an answer that are read
 	maxLater   = time.Hour        // the longest that a server may ask to be left alone
-	sameClock  = 30 * time.Second // clocks that differ by less are not the reason of a refused signature
+	sameClock  = 60 * time.Second // clocks that differ by less agree
 )
 
 // wire is the way to one far side that speaks HTTP.
@@ -29,6 +30,8 @@ type wire struct {
 	client *http.Client
 	mask   *strings.Replacer
 	now    func() time.Time
+	timed  bool         // the far side refuses a signature whose time is wrong
+	off    atomic.Int64 // by how much our clock was behind at the last answer, in ns; 0 where the clocks agree
 }
 
 // reply is what a far side answered.
@@ -52,6 +55,21 @@ func newWire(kind, address string, timeout time.Duration, hide ...string) *wire 
 	transport.IdleConnTimeout = time.Minute
 	w.client = &http.Client{Timeout: timeout, Transport: transport, CheckRedirect: stayThere}
 	return w
+}
+
+// newTimedWire is the way to a far side that wants the time in its signatures.
+func newTimedWire(kind, address string, hide ...string) *wire {
+	w := newWire(kind, address, asking, hide...)
+	w.timed = true
+	return w
+}
+
+// clockOff is by how much our clock is behind that of a far side which cares, ahead where it is less than 0.
+func (w *wire) clockOff() time.Duration {
+	if !w.timed {
+		return 0
+	}
+	return time.Duration(w.off.Load())
 }
 
 // close lets go of connections that are kept for the next message.
@@ -98,7 +116,9 @@ func (w *wire) post(ctx context.Context, address string, body []byte, header htt
 	if err != nil && len(said) == 0 && got.StatusCode < 300 {
 		return reply{}, fmt.Errorf("%s: %s", w.name, w.failure(err))
 	}
-	return reply{got.StatusCode, got.Header, said}, nil
+	a := reply{got.StatusCode, got.Header, said}
+	w.off.Store(int64(w.behind(a)))
+	return a, nil
 }
 
 // postJSON sends a value as JSON. It fails for no value of this package.

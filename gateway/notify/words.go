@@ -140,8 +140,8 @@ func (w words) text(limit int) string {
 	if w.do = cut(w.do, len(w.do)-over); len(w.do) < 12 {
 		w.do = ""
 	}
-	for len(all()) > limit && len(w.list) > 0 {
-		w.list = w.list[:len(w.list)-1]
+	for over = len(all()) - limit; over > 0 && len(w.list) > 0; w.list = w.list[:len(w.list)-1] {
+		over -= len(w.list[len(w.list)-1]) + 1
 	}
 	if len(all()) > limit {
 		w.link = ""
