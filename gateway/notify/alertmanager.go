@@ -39,6 +39,8 @@ const (
 	// that ended by itself would be wrong.
 	untilCleared = 30 * 24 * time.Hour
 	announcement = 5 * time.Minute // how long an alert stands that is no alarm
+	alertSummary = 1000            // bytes
+	alertText    = 10000           // bytes
 )
 
 func newAlertmanager(c alertmanagerSettings, o Options) Channel {
@@ -75,11 +77,15 @@ func (am *alertmanager) Send(ctx context.Context, m Message) (receipt string, er
 	return "", nil
 }
 
+func (am *alertmanager) preview(m Message) string {
+	return titled(say(m, am.lang), alertSummary, alertText)
+}
+
 // alert is a message as an alert: of an alarm until its condition is over, of anything else for a while.
 func (am *alertmanager) alert(m Message) alert {
 	said := say(m, am.lang)
 	labels := map[string]string{"alertname": m.Event, "source": "embergate", "site": m.Site.ID, "region": m.Site.Region}
-	annotations := map[string]string{"summary": said.title(1000), "description": said.body(10000), "event": m.ID}
+	annotations := map[string]string{"summary": said.title(alertSummary), "description": said.body(alertText), "event": m.ID}
 	made := alert{StartsAt: m.Time, EndsAt: am.now().Add(announcement), GeneratorURL: m.Link, Labels: labels, Annotations: annotations}
 	if a := m.Alarm; a != nil {
 		for name, value := range map[string]string{"alertname": a.Rule, "alarm": a.ID, "class": string(a.Class), "severity": string(a.Level), "zone": a.Zone,

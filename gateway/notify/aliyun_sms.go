@@ -49,6 +49,8 @@ func newAliyunSMS(c aliyunSMSSettings, o Options) Channel {
 		url: strings.TrimRight(c.URL, "/") + "/", lang: o.Lang, nonce: newNonce}
 }
 
+func (a *aliyunSMS) preview(m Message) string { return filled(a.c.variables, a.c.values(m, a.lang)) }
+
 // Send sends the message to the people it is for; the receipt is the BizId.
 func (a *aliyunSMS) Send(ctx context.Context, m Message) (receipt string, err error) {
 	numbers, err := phones("aliyun_sms", m.To)

@@ -57,6 +57,8 @@ func newAliyunVoice(c aliyunVoiceSettings, o Options) Channel {
 	return a
 }
 
+func (a *aliyunVoice) preview(m Message) string { return filled(a.c.variables, a.c.values(m, a.lang)) }
+
 // Send calls the people the message is for; the receipts are the CallIds.
 func (a *aliyunVoice) Send(ctx context.Context, m Message) (receipt string, err error) {
 	numbers, err := phones("aliyun_voice", m.To)

@@ -36,8 +36,10 @@ type bark struct {
 	lang  i18n.Lang
 }
 
-// barkLimit is the bytes of a request; Apple takes 4,096 of what the server makes of it.
-const barkLimit = 3700
+const (
+	barkLimit = 3700 // bytes of a request; Apple takes 4,096 of what the server makes of it
+	barkTitle = 300
+)
 
 var barkCodes = codes{
 	{code: "200"},
@@ -65,7 +67,7 @@ func (b *bark) Send(ctx context.Context, m Message) (receipt string, err error) 
 	}
 	body := map[string]any{
 		"device_key": b.key,
-		"title":      said.title(300),
+		"title":      said.title(barkTitle),
 		"group":      group,
 		"isArchive":  "1",
 		"level":      map[severity]string{good: "active", notice: "active", trouble: "timeSensitive", prealarm: "timeSensitive", danger: b.level}[level],
@@ -100,6 +102,8 @@ func (b *bark) Send(ctx context.Context, m Message) (receipt string, err error) 
 	}
 	return stamp, err
 }
+
+func (b *bark) preview(m Message) string { return titled(say(m, b.lang), barkTitle, barkLimit) }
 
 // barkAnswer reads an answer; "" is one without a code.
 func barkAnswer(body []byte) (code, says, stamp string) {

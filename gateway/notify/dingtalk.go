@@ -84,7 +84,7 @@ func newDingtalk(c dingtalkSettings, o Options) Channel {
 // Send posts the message, signed with the time of sending.
 func (d *dingtalk) Send(ctx context.Context, m Message) (receipt string, err error) {
 	type object = map[string]any
-	said := say(m, d.lang).wide().containing(d.keyword)
+	said := d.said(m)
 	numbers := mentioned(d.mention, m.To)
 	everybody := slices.Contains(numbers, "@all")
 	numbers = slices.DeleteFunc(numbers, func(n string) bool { return n == "@all" })
@@ -107,6 +107,11 @@ func (d *dingtalk) Send(ctx context.Context, m Message) (receipt string, err err
 		return "", d.judge(a, code, says, dingtalkCodes)
 	})
 }
+
+// said are the words of a message, with the keyword and without markup.
+func (d *dingtalk) said(m Message) words { return say(m, d.lang).wide().containing(d.keyword) }
+
+func (d *dingtalk) preview(m Message) string { return d.said(m).text(dingtalkText) }
 
 // dingtalkSign is the signature of a time in milliseconds.
 func dingtalkSign(secret, ms string) string {

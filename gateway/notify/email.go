@@ -222,6 +222,11 @@ func (e *email) letter(m Message, address string) (*mail.Msg, error) {
 	return letter, nil
 }
 
+func (e *email) preview(m Message) string {
+	said := say(m, e.lang)
+	return said.title(emailSubject) + "\n\n" + said.text(emailText)
+}
+
 // sort sorts a failure: what the server answers with 5xx is refused for good, anything else may be tried again.
 func (e *email) sort(err error) error {
 	code := 0

@@ -104,6 +104,10 @@ func (f *feishu) attempt(ctx context.Context, body map[string]any) (code, receip
 	return code, receipt, err
 }
 
+func (f *feishu) preview(m Message) string {
+	return say(m, f.lang).containing(f.keyword).text(feishuText)
+}
+
 // feishuSign is the signature of a time in seconds: key and text are the other way round than one would think.
 func feishuSign(secret, seconds string) string {
 	sum := hmac.New(sha256.New, []byte(seconds+"\n"+secret))

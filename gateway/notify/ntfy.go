@@ -94,6 +94,8 @@ func (n *ntfy) Send(ctx context.Context, m Message) (receipt string, err error) 
 	return id, n.judge(a, code, says, ntfyCodes)
 }
 
+func (n *ntfy) preview(m Message) string { return titled(say(m, n.lang), ntfyTitle, ntfyText) }
+
 // ntfyAnswer reads an answer: the id of a message, or a code of 5 digits. "" is one with neither.
 func ntfyAnswer(body []byte) (code, says, id string) {
 	var got struct {

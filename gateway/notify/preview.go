@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -24,42 +23,8 @@ func (c *Channels) Preview(e alarm.Event, now time.Time) (all []Preview) {
 
 // asRead is a message as people read it in the channel of a sender; where a machine reads it, as that gets it.
 func asRead(sender Channel, m Message) string {
-	switch c := sender.(type) {
-	case *wecom:
-		limit := wecomMarkdown - wecomColour
-		if len(c.mention) > 0 {
-			limit = wecomText
-		}
-		return say(m, c.lang).wide().text(limit)
-	case *dingtalk:
-		return say(m, c.lang).wide().containing(c.keyword).text(dingtalkText)
-	case *feishu:
-		return say(m, c.lang).containing(c.keyword).text(feishuText)
-	case *ntfy:
-		return titled(say(m, c.lang), ntfyTitle, ntfyText)
-	case *bark:
-		return titled(say(m, c.lang), 300, barkLimit)
-	case *telegram:
-		return say(m, c.lang).text(telegramText)
-	case *email:
-		said := say(m, c.lang)
-		return said.title(emailSubject) + "\n\n" + said.text(emailText)
-	case *aliyunSMS:
-		return filled(c.c.variables, c.c.values(m, c.lang))
-	case *aliyunVoice:
-		return filled(c.c.variables, c.c.values(m, c.lang))
-	case *tencentSMS:
-		return filled(c.c.variables, c.c.values(m, c.lang))
-	case *alertmanager:
-		said := say(m, c.lang)
-		return titled(said, 1000, 10000)
-	case *webhook:
-		var b strings.Builder
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		e.Encode(m) // it was read from JSON
-		return strings.TrimSpace(b.String())
+	if c, ok := sender.(interface{ preview(Message) string }); ok {
+		return c.preview(m)
 	}
 	return m.Text
 }

@@ -65,10 +65,12 @@ func (t *telegram) Send(ctx context.Context, m Message) (receipt string, err err
 	return got.id, err
 }
 
+func (t *telegram) preview(m Message) string { return say(m, t.lang).text(telegramText) }
+
 func (t *telegram) attempt(ctx context.Context, m Message) (telegramAnswer, error) {
 	a, err := t.postJSON(ctx, t.url, map[string]any{
 		"chat_id":              t.chat.Load(),
-		"text":                 say(m, t.lang).text(telegramText),
+		"text":                 t.preview(m),
 		"disable_notification": m.severity() == good,
 		"link_preview_options": map[string]bool{"is_disabled": true}, // a preview would follow the link
 	})

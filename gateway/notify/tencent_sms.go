@@ -85,6 +85,8 @@ func newTencentSMS(c tencentSMSSettings, o Options) Channel {
 	return t
 }
 
+func (t *tencentSMS) preview(m Message) string { return filled(t.c.variables, t.c.values(m, t.lang)) }
+
 // Send sends the message to the people it is for; the receipts are the SerialNos.
 func (t *tencentSMS) Send(ctx context.Context, m Message) (receipt string, err error) {
 	numbers, err := phones("tencent_sms", m.To)

@@ -1,11 +1,13 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -73,6 +75,12 @@ func (w *webhook) Send(ctx context.Context, m Message) (receipt string, err erro
 		return "", err
 	}
 	return "", w.byStatus(a)
+}
+
+func (w *webhook) preview(m Message) string {
+	var b bytes.Buffer
+	json.Indent(&b, m.encode(), "", "  ") // which is JSON
+	return b.String()
 }
 
 // sign is the signature of a body that is sent at a time.

@@ -77,9 +77,10 @@ func (w *wecom) Send(ctx context.Context, m Message) (receipt string, err error)
 // try posts the message in a part of the room that there is.
 func (w *wecom) try(ctx context.Context, m Message, said words, mention []string, part int) (code string, err error) {
 	type object = map[string]any
-	body := object{"msgtype": "markdown", "markdown": object{"content": wecomColoured(said.text(wecomMarkdown/part-wecomColour), m.severity())}}
+	text := said.text(wecomRoom(mention, part))
+	body := object{"msgtype": "markdown", "markdown": object{"content": wecomColoured(text, m.severity())}}
 	if len(mention) > 0 {
-		body = object{"msgtype": "text", "text": object{"content": said.text(wecomText / part), "mentioned_mobile_list": mention}}
+		body = object{"msgtype": "text", "text": object{"content": text, "mentioned_mobile_list": mention}}
 	}
 	a, err := w.postJSON(ctx, w.url, body)
 	if err != nil {
@@ -87,6 +88,18 @@ func (w *wecom) try(ctx context.Context, m Message, said words, mention []string
 	}
 	code, says := errcode(a.body)
 	return code, w.judge(a, code, says, wecomCodes)
+}
+
+func (w *wecom) preview(m Message) string {
+	return say(m, w.lang).wide().text(wecomRoom(mentioned(w.mention, m.To), 1))
+}
+
+// wecomRoom is the bytes for a text, or for markdown where nobody is mentioned; or a part of them.
+func wecomRoom(mention []string, part int) int {
+	if len(mention) > 0 {
+		return wecomText / part
+	}
+	return wecomMarkdown/part - wecomColour
 }
 
 // wecomColoured is a text with its first line in the colour of the severity.
