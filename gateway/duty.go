@@ -22,9 +22,11 @@ type duties struct {
 	plan      *duty.Plan       // nil: there is no roster
 	calls     *duty.Escalation // nil as well
 	more      []store.Message  // in place of those that were refused
-	withdrawn []string         // alarms whose reminders nobody wants any more, not yet on disk
-	gaps      []duty.Gap       // of the days ahead
-	looked    time.Time        // when they were looked for
+	links     *links
+	withdrawn []string        // alarms whose reminders nobody wants any more, not yet on disk
+	spent     []store.Setting // links that were used, not yet on disk
+	gaps      []duty.Gap      // of the days ahead
+	looked    time.Time       // when they were looked for
 }
 
 const (
@@ -97,6 +99,11 @@ func (g *Gateway) person(id string) (duty.Person, bool) {
 // newDuties goes on from where the calls stood.
 func newDuties(ctx context.Context, h *hub, now time.Time) *duties {
 	d := &duties{h: h, plan: h.g.plan}
+	var err error
+	if d.links, d.spent, err = newLinks(ctx, h.store, h.g.cfg.Console.PublicURL, now); err != nil {
+		h.log.Error("messages have no links to answer with", "err", err)
+	}
+	h.g.told.Store(d)
 	if d.plan == nil {
 		return d
 	}
@@ -110,7 +117,6 @@ func newDuties(ctx context.Context, h *hub, now time.Time) *duties {
 	if d.calls == nil {
 		d.calls, _ = duty.Restore(now, d.plan, nil, h.board.Open()) // of nothing, which cannot fail
 	}
-	h.g.told.Store(d)
 	return d
 }
 
@@ -189,17 +195,20 @@ func (d *duties) tick(now time.Time) {
 	}
 }
 
-// settings are the calls that changed, for the transaction of the events.
+// settings are the calls that changed and the links that were used, for the transaction of the events.
 func (d *duties) settings(now time.Time) []store.Setting {
+	changed := slices.Clone(d.spent)
 	if d.plan == nil {
-		return nil
+		return changed
 	}
-	var changed []store.Setting
 	for _, r := range d.calls.Changed(now) {
 		changed = append(changed, store.Setting{Key: dutyKey + r.Alarm, Value: r.Body})
 	}
 	return changed
 }
+
+// stored is told that all that was to be on disk is there.
+func (d *duties) stored() { d.withdrawn, d.spent = nil, nil }
 
 // checkpoint makes settings hold everything as it is now.
 func (d *duties) checkpoint() {
@@ -211,14 +220,14 @@ func (d *duties) checkpoint() {
 // delivered is told every attempt of a channel, by its goroutine.
 func (g *Gateway) delivered(m store.Message, outcome string) {
 	g.phone.delivered(m, outcome)
-	if d := g.told.Load(); d != nil && m.Alarm != "" && store.Outcome(outcome) == store.Accepted {
+	if d := g.told.Load(); d != nil && d.plan != nil && m.Alarm != "" && store.Outcome(outcome) == store.Accepted {
 		d.h.post(func(time.Time) { d.calls.Accepted(m.Alarm, m.Event) })
 	}
 }
 
 // failed is told of every message that a channel will never deliver, by its goroutine.
 func (g *Gateway) failed(m store.Message, _ string) {
-	if d := g.told.Load(); d != nil && m.Alarm != "" {
+	if d := g.told.Load(); d != nil && d.plan != nil && m.Alarm != "" {
 		d.h.post(func(now time.Time) { d.refused(now, m) })
 	}
 }

@@ -40,6 +40,8 @@ type Options struct {
 	Listener  net.Listener // the console's; nil: it listens by itself, and tries again where the address is taken
 	Demo      bool         // the console says that this is a demo
 
+	// Now reads a device through a daemon that has its wire, for Read; false where there is none.
+	Now   func(ctx context.Context, device string) ([]drivers.Reading, bool)
 	Asked func(device string) bool // the devices that Read is going to be asked for; nil for a gateway that runs
 }
 
@@ -104,6 +106,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 		Delivered: g.delivered,
 		Person:    g.person,
 		Failed:    g.failed,
+		Link:      g.link,
 	})
 	if s := root.At("duty"); s.Exists() {
 		g.readDuty(s)

@@ -361,7 +361,8 @@ func (h *hub) save(now time.Time, fresh []alarm.Event) {
 		h.log.Info("journal written again", "events", len(h.unsaved))
 		h.outbox.stored()
 	}
-	h.diskFailed, h.unsaved, h.duty.withdrawn, h.rounds.settings = false, nil, nil, nil
+	h.diskFailed, h.unsaved, h.rounds.settings = false, nil, nil
+	h.duty.stored()
 	if n := len(tx.Events); n > 0 {
 		h.seq = tx.Events[n-1].Seq
 	}

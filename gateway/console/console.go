@@ -73,6 +73,7 @@ type Options struct {
 	Notes    Notes
 	Archive  Archive
 	Couriers Couriers
+	Links    Links        // that answer a message; nil: there are none
 	Rounds   Rounds       // what people on duty do besides alarms; nil: there is nothing of it
 	Months   Months       // the report of a month; nil: there is none
 	Demo     bool         // says on the page that this is a demonstration, and explains the duty phone
@@ -96,7 +97,8 @@ type web struct {
 	assets  assets
 	past    past
 	doors   map[i18n.Lang]*template.Template
-	streams chan struct{} // holds one element for each open stream
+	answers map[i18n.Lang]*template.Template // the page of a link
+	streams chan struct{}                    // holds one element for each open stream
 }
 
 // New is the handler of the console. It does no I/O of its own; everything comes through Source and Acts.
@@ -116,6 +118,7 @@ func newWeb(o Options) *web {
 		streams: make(chan struct{}, maxStreams),
 	}
 	w.doors = parseDoor(w.assets)
+	w.answers = parseLink(w.assets)
 	w.table = w.allPages()
 	w.pages = parsePages(w.assets, w.table)
 	return w
@@ -142,7 +145,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.accessRoutes(), w.roundRoutes(), w.monthRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.monthRoutes(), w.linkRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.
