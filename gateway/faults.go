@@ -26,11 +26,12 @@ var (
 	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
 	diskFull        = ownRule("gateway-space", i18n.T("disk is full, the oldest telemetry goes"))
 	clockWrong      = ownRule("gateway-clock", i18n.T("clock is not right, readings wait for it"))
+	clockApart      = ownRule("gateway-channel-clock", i18n.T("clock differs from that of a channel"))
 	heartbeatLost   = ownRule("gateway-heartbeat", i18n.T("heartbeat does not arrive"))
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, heartbeatLost, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
 // the configuration: a person then ends what is left of it.
@@ -48,7 +49,7 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 		there = h.live.links[subject] != nil
 	case outputFailed:
 		there = h.live.signals[subject] != nil
-	case channelFailed:
+	case channelFailed, clockApart:
 		there = slices.Contains(h.g.channels.IDs(), subject)
 	case uplinkLate:
 		there = slices.ContainsFunc(h.g.uplinks, func(u uplink) bool { return u.id == subject })
@@ -103,6 +104,7 @@ func (h *hub) supervision(now time.Time) {
 	}
 	for _, c := range h.g.channels.Status() {
 		h.fault(now, channelFailed, c.ID, !c.Working, errors.New(c.LastError))
+		h.fault(now, clockApart, c.ID, c.ClockOff != 0, fmt.Errorf("%s, and messages are signed with the time", c.ClockOff))
 	}
 	if h.g.certificate != nil {
 		why, ends := h.g.certificate.trouble(now, h.g.location)
