@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"embergate/drivers/i18n"
 	"embergate/gateway"
@@ -85,17 +84,12 @@ func exportJournal(cmd *cobra.Command, file, format, target string, sel gateway.
 // exportTo writes beside the target and puts it in its place when it is whole, readable for its owner only: a journal
 // holds names.
 func exportTo(ctx context.Context, g *gateway.Gateway, target, format string, sel gateway.Selection) (n int, err error) {
-	part := target + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	err = writeWhole(target, func(f io.Writer) (err error) {
+		n, err = g.ExportJournal(ctx, f, format, sel)
+		return err
+	})
 	if err != nil {
-		return 0, err
-	}
-	n, err = g.ExportJournal(ctx, f, format, sel)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(part, target)
-	}
-	if err != nil {
-		return 0, errors.Join(fmt.Errorf("write %s: %w", target, err), os.Remove(part))
+		return 0, fmt.Errorf("write %s: %w", target, err)
 	}
 	return n, nil
 }

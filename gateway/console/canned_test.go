@@ -254,6 +254,14 @@ func (c *canned) History(_ context.Context, signal string, from, _ time.Time, _ 
 	return []Step{{Time: from, Min: &one, Mean: &one, Max: &one, Last: &one, Good: 60}, {Time: from.Add(time.Minute), Bad: 60, Why: "stale"}, {Time: from.Add(2 * time.Minute)}}, c.failing
 }
 
+func (c *canned) FindAlarms(ctx context.Context, q AlarmQuery) ([]alarm.Alarm, error) {
+	alarms, err := c.Alarms(ctx, !q.Open, 1000)
+	alarms = slices.DeleteFunc(alarms, func(a alarm.Alarm) bool {
+		return q.Class != "" && a.Class != q.Class || q.Device != "" && a.Device != q.Device || a.RaisedAt.Before(q.From)
+	})
+	return alarms[:min(len(alarms), q.Limit)], err
+}
+
 func (c *canned) Drills(context.Context) ([]Drill, error) {
 	over := noon.Add(-time.Hour)
 	return []Drill{{ID: "drill-1", Signal: "kitchen-gas.lel", By: "li", Started: over.Add(-time.Minute), Until: over, Ended: &over, Why: "li ended it",
@@ -303,12 +311,17 @@ func (c *canned) Shelve(_ context.Context, id string, until time.Time, second st
 // consoleOf is a console of a canned home.
 func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 	t.Helper()
-	return New(Options{
-		Lang: l, Source: c, Acts: c, History: c, Notes: c, Couriers: c, Demo: true, Log: slog.New(slog.DiscardHandler),
+	return New(optionsOf(c, l))
+}
+
+// optionsOf are those of a console of a canned home that everybody may use.
+func optionsOf(c *canned, l i18n.Lang) Options {
+	return Options{
+		Lang: l, Source: c, Acts: c, History: c, Archive: c, Notes: c, Couriers: c, Rounds: c, Months: c, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
 			return []drivers.Frame{{Time: at, Sent: true, Bytes: []byte{1, 3, 0, 0, 0, 1, 0x84, 0x0A}}, {Time: at, Bytes: []byte{0xFF}, Note: "noise"}}, device != "nobody"
 		},
-	})
+	}
 }

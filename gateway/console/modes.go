@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"embergate/drivers/i18n"
@@ -114,8 +115,15 @@ func change[T any](w *web, act func(r *http.Request, q request, who alarm.Act) (
 
 // modesView is what the page says of tests and of the drill.
 type modesView struct {
+	Check *checkView // that waits for its answer
 	Drill *modeView
 	Tests []modeView
+}
+
+// checkView is a duty check that waits.
+type checkView struct {
+	ID, Shift, People string
+	Until             moment
 }
 
 type modeView struct {
@@ -126,6 +134,9 @@ type modeView struct {
 func modesOf(s *Snapshot, now time.Time, l i18n.Lang) (v modesView) {
 	if s == nil {
 		return v
+	}
+	if c := s.Check; c != nil {
+		v.Check = &checkView{c.ID, c.Shift, strings.Join(c.People, ", "), at(c.Until, now, l)}
 	}
 	if d := s.Drill; d != nil {
 		v.Drill = &modeView{d.Signal, d.By, d.Note, at(d.Until, now, l)}

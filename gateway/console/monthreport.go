@@ -18,12 +18,9 @@ type Months interface {
 
 // monthRoutes are those of the monthly report.
 func (w *web) monthRoutes() []route {
-	if w.Months == nil {
-		return nil
-	}
 	return []route{
 		{"GET /api/v1/report", Viewer, w.getMonth},
-		{"GET /assets/monthly.css", Public, w.monthStyle},
+		{"GET /report.css", Viewer, w.monthStyle},
 	}
 }
 
@@ -49,7 +46,7 @@ func (w *web) getMonth(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(name+".csv"))
 		err = report.WriteCSV(&b, w.lang(r))
 	case "html":
-		sheet := "/assets/monthly.css"
+		sheet := "/report.css"
 		if query.Get("save") != "" { // as a file of its own, for the verb
 			sheet = ""
 			rw.Header().Set("Content-Disposition", "attachment; filename="+strconv.Quote(name+".html"))

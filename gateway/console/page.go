@@ -54,7 +54,7 @@ type page struct {
 
 // allPages are the pages in the order of the navigation.
 func (w *web) allPages() []page {
-	return slices.Concat([]page{w.nowPage()}, w.alarmPages(), w.placePages(), []page{w.chartPage(), w.drillPage(), w.healthPage(), w.wallPage()})
+	return slices.Concat([]page{w.nowPage()}, w.alarmPages(), w.placePages(), []page{w.chartPage(), w.drillPage(), w.hazardPage(), w.reportPage(), w.healthPage(), w.wallPage()}, w.peoplePages())
 }
 
 // look is one request for a page.

@@ -78,9 +78,6 @@ const longestLists = 20
 
 // roundRoutes are those of duty checks, hazards and hand-overs.
 func (w *web) roundRoutes() []route {
-	if w.Rounds == nil {
-		return nil
-	}
 	return []route{
 		{"POST /api/v1/duty/check/{id}", Duty, change(w, w.answerCheck)},
 		{"GET /api/v1/duty/handovers", Viewer, w.getHandOvers},

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"embergate/drivers/i18n"
+	"embergate/gateway/monthly"
+
+	"github.com/spf13/cobra"
+)
+
+func reportVerb() *cobra.Command {
+	var daemon client
+	var month, format, target string
+	c := &cobra.Command{
+		Use:   "report --month 2026-10 [-o FILE] [--format html|csv]",
+		Short: "The report of a month: availability, alarms and verdicts, response times, false alarms, drills, duty checks, hazards",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if daemon.lang, err = language(cmd, i18n.Chinese); err != nil {
+				return err
+			}
+			return report(cmd, &daemon, month, format, target)
+		},
+	}
+	daemon.flags(c)
+	f := c.Flags()
+	f.StringVar(&month, "month", "", "the month (default: the one that is on)")
+	f.StringVar(&format, "format", "html", "html, which prints on A4, or csv for a spreadsheet")
+	f.StringVarP(&target, "output", "o", "", "where to write (default: standard output)")
+	return c
+}
+
+func report(cmd *cobra.Command, daemon *client, month, format, target string) error {
+	lang := daemon.lang
+	if format != "html" && format != "csv" {
+		return invalid{errors.New(lang.Say("--format %s: html or csv", format))}
+	}
+	var r monthly.Report
+	if err := daemon.get(cmd.Context(), "/api/v1/report?month="+url.QueryEscape(month), &r); err != nil {
+		return fmt.Errorf("%s", lang.Say("no report: %s", err))
+	}
+	write := func(w io.Writer) error { return r.WriteHTML(w, lang, "") }
+	if format == "csv" {
+		write = func(w io.Writer) error { return r.WriteCSV(w, lang) }
+	}
+	if target == "" {
+		return write(cmd.OutOrStdout())
+	}
+	if err := writeWhole(target, write); err != nil {
+		return errors.New(lang.Say("the report was not written: %s", err))
+	}
+	say(cmd.OutOrStdout(), lang, "the report of %s is in %s", r.From.Format("2006-01"), filepath.Clean(target))
+	return nil
+}
+
+// writeWhole writes beside the target and puts it in its place when it is whole, readable for its owner only: it holds
+// names.
+func writeWhole(target string, write func(io.Writer) error) error {
+	part := target + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = errors.Join(write(f), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(part, target)
+	}
+	if err != nil {
+		os.Remove(part)
+	}
+	return err
+}
