@@ -100,22 +100,22 @@ func (o *outbox) ready(d store.Due, before []store.Message) (list []store.Messag
 	return list
 }
 
-// NextDue is the earliest time of the store's messages and of those held, and how many wait.
-func (o *outbox) NextDue(ctx context.Context, d store.Due) (next time.Time, pending int, err error) {
-	next, pending, err = o.Store.NextDue(ctx, d)
+// NextDue is the earliest time after a given one for which a message waits, the store's or one held, and how many wait.
+func (o *outbox) NextDue(ctx context.Context, channel string, after time.Time) (next time.Time, pending int, err error) {
+	next, pending, err = o.Store.NextDue(ctx, channel, after)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.held) == 0 {
 		return next, pending, err
 	}
-	stored := err == nil && pending > 0
-	for _, m := range o.ready(d, nil) {
-		if !stored || m.NotBefore.Before(next) {
-			next, stored = m.NotBefore, true
-		}
-	}
 	for _, m := range o.held {
-		pending += int(number(m.Channel == d.Channel))
+		if m.Channel != channel {
+			continue
+		}
+		pending++
+		if m.NotBefore.After(after) && (next.IsZero() || m.NotBefore.Before(next)) {
+			next = m.NotBefore
+		}
 	}
 	return next, pending, nil
 }

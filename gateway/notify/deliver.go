@@ -14,7 +14,7 @@ import (
 // Outbox keeps messages until they are settled, and the ledger of attempts; *store.Store is one.
 type Outbox interface {
 	DueMessages(ctx context.Context, d store.Due) ([]store.Message, error)
-	NextDue(ctx context.Context, d store.Due) (next time.Time, pending int, err error)
+	NextDue(ctx context.Context, channel string, after time.Time) (next time.Time, pending int, err error)
 	MessagesOf(ctx context.Context, channel string, alarms []string) ([]store.Message, error)
 	SettleMessages(ctx context.Context, ids []int64, outcome store.Outcome, detail string, at time.Time) error
 	RetryMessages(ctx context.Context, ids []int64, notBefore time.Time, why string, at time.Time) error
@@ -198,7 +198,7 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 		}
 	}
 	l.early = 0
-	return l.pause(ctx, outbox, asks, now)
+	return l.pause(ctx, outbox, now)
 }
 
 // asks are the questions to the outbox whose answers may go now, the most pressing first.
@@ -233,27 +233,15 @@ func (l *line) asks(now time.Time) []store.Due {
 	return []store.Due{urgent, all}
 }
 
-// pause is how long until the next message is due and may go.
-func (l *line) pause(ctx context.Context, outbox Outbox, asks []store.Due, now time.Time) time.Duration {
+// pause is how long until the next message is due or may go. It notes how many wait.
+func (l *line) pause(ctx context.Context, outbox Outbox, now time.Time) time.Duration {
 	if len(l.notes) > 0 {
 		return diskWait
 	}
-	next := now.Add(longestWait)
-	if len(asks) == 0 {
-		asks = []store.Due{{Channel: l.id}}
-		now = next // nothing may go before a lane is free
-	}
-	waiting := 0
-	for _, ask := range asks {
-		at, pending, err := outbox.NextDue(ctx, ask)
-		l.disk(ctx, &l.reading, err)
-		if err != nil {
-			return diskWait
-		}
-		waiting = pending
-		if pending > 0 && at.After(now) && at.Before(next) {
-			next = at
-		}
+	due, waiting, err := outbox.NextDue(ctx, l.id, now)
+	l.disk(ctx, &l.reading, err)
+	if err != nil {
+		return diskWait
 	}
 	l.mu.Lock()
 	l.status.Pending = waiting
@@ -261,7 +249,10 @@ func (l *line) pause(ctx context.Context, outbox Outbox, asks []store.Due, now t
 	if waiting == 0 {
 		return longestWait
 	}
-	now = time.Now()
+	next := now.Add(longestWait)
+	if !due.IsZero() && due.Before(next) {
+		next = due
+	}
 	for _, ln := range l.lanes {
 		for _, urgent := range []bool{true, false} {
 			if free := ln.next(now, urgent); free.After(now) && free.Before(next) {
@@ -269,7 +260,7 @@ func (l *line) pause(ctx context.Context, outbox Outbox, asks []store.Due, now t
 			}
 		}
 	}
-	return max(next.Sub(now), time.Millisecond)
+	return max(time.Until(next), time.Millisecond)
 }
 
 // noted tells whether a message may be sent: not while the outcome of an earlier attempt could not be written down.
@@ -331,11 +322,7 @@ func (l *line) giveUp(ctx context.Context, outbox Outbox) {
 			l.o.Failed(m, "silent until the next start")
 		}
 	}
-	if _, pending, err := outbox.NextDue(ctx, store.Due{Channel: l.id}); err == nil {
-		l.mu.Lock()
-		l.status.Pending = pending
-		l.mu.Unlock()
-	}
+	l.pause(ctx, outbox, time.Now())
 }
 
 // idsOf are the ids of messages.

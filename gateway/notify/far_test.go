@@ -39,6 +39,13 @@ func (f *far) Send(_ context.Context, m Message) (string, error) {
 	return "", err
 }
 
+// sent are the messages of all attempts.
+func (f *far) sent() []Message {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.got)
+}
+
 func (f *far) ids() (ids []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,17 +119,16 @@ func (o *outbox) DueMessages(_ context.Context, d store.Due) (due []store.Messag
 	return due, nil
 }
 
-func (o *outbox) NextDue(_ context.Context, d store.Due) (next time.Time, pending int, err error) {
+func (o *outbox) NextDue(_ context.Context, channel string, after time.Time) (next time.Time, pending int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, m := range o.ready(d) {
-		if i == 0 || m.NotBefore.Before(next) {
-			next = m.NotBefore
-		}
-	}
 	for _, m := range o.messages {
-		if m.Channel == d.Channel {
-			pending++
+		if m.Channel != channel {
+			continue
+		}
+		pending++
+		if m.NotBefore.After(after) && (next.IsZero() || m.NotBefore.Before(next)) {
+			next = m.NotBefore
 		}
 	}
 	return next, pending, nil

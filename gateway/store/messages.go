@@ -83,7 +83,7 @@ func (d Due) where() (condition string, args []any) {
 	if d.Apart {
 		same = ` AND e.recipient = m.recipient`
 	}
-	condition = `channel = ? AND NOT ((type LIKE '%.cleared' OR type LIKE '%.reset' OR type LIKE '%.closed') AND alarm <> ''
+	condition = `channel = ? AND NOT (type IN ('alarm.cleared', 'fault.cleared', 'alarm.reset', 'alarm.closed') AND alarm <> ''
 	AND EXISTS (SELECT 1 FROM messages AS e WHERE e.channel = m.channel AND e.alarm = m.alarm AND e.id < m.id` + same + `))`
 	args = []any{d.Channel}
 	if d.Urgent {
@@ -122,20 +122,20 @@ WHERE `+where+` AND (not_before <= ? OR decided > ?) ORDER BY `+turn+`, id LIMIT
 	return due, nil
 }
 
-// NextDue is the earliest time for which one of the messages of a channel waits, the zero time for one that waits for
-// none; and how many messages of the channel are not settled, of which those that wait for another message have no time.
-func (s *Store) NextDue(ctx context.Context, d Due) (next time.Time, pending int, err error) {
-	where, args := d.where()
+// NextDue is the earliest time after a given one for which a message of a channel waits, the zero time where none does;
+// and how many of its messages are not settled.
+func (s *Store) NextDue(ctx context.Context, channel string, after time.Time) (next time.Time, pending int, err error) {
 	err = s.state.read(ctx, func(db *sql.DB) error {
 		var earliest sql.NullInt64
-		if err := db.QueryRowContext(ctx, `SELECT MIN(not_before) FROM messages AS m WHERE `+where, args...).Scan(&earliest); err != nil {
+		if err := db.QueryRowContext(ctx, `SELECT MIN(not_before) FROM messages WHERE channel = ? AND not_before > ?`,
+			channel, nanos(after)).Scan(&earliest); err != nil {
 			return err
 		}
 		next = fromNanos(earliest.Int64)
-		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM messages WHERE channel = ?`, d.Channel).Scan(&pending)
+		return db.QueryRowContext(ctx, `SELECT COUNT(*) FROM messages WHERE channel = ?`, channel).Scan(&pending)
 	})
 	if err != nil {
-		return time.Time{}, 0, fmt.Errorf("store: next message of %s: %w", d.Channel, err)
+		return time.Time{}, 0, fmt.Errorf("store: next message of %s: %w", channel, err)
 	}
 	return next, pending, nil
 }

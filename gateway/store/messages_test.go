@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -209,19 +210,21 @@ func TestEachPersonIsToldApart(t *testing.T) {
 
 func TestTheNextMessageAndHowManyWait(t *testing.T) {
 	s := openAt(t, t.TempDir())
-	next := func(want time.Time, pending int) {
+	next := func(after, want time.Time, pending int) {
 		t.Helper()
-		at, n, err := s.NextDue(t.Context(), Due{Channel: "sms"})
+		at, n, err := s.NextDue(t.Context(), "sms", after)
 		if err != nil || !at.Equal(want) || n != pending {
 			t.Errorf("next at %s, %d pending, %v; want %s, %d", at, n, err, want, pending)
 		}
 	}
-	next(time.Time{}, 0)
+	next(noon, time.Time{}, 0)
 	ids := send(t, s, "sms alarm.raised a gas", "sms alarm.cleared a gas", "hook alarm.raised a gas")
+	next(noon, time.Time{}, 2)
 	if err := s.RetryMessages(t.Context(), ids[:1], noon.Add(time.Minute), "503", noon); err != nil {
 		t.Fatal(err)
 	}
-	next(noon.Add(time.Minute), 2) // the cleared one waits for the raised, so its own time says nothing
+	next(noon, noon.Add(time.Minute), 2)
+	next(noon.Add(time.Minute), time.Time{}, 2)
 }
 
 func TestOneAttemptForSeveralMessages(t *testing.T) {
@@ -294,4 +297,61 @@ func TestDeliveryIsAskedFromAnIndex(t *testing.T) {
 			t.Errorf("%+v: %s", l, said)
 		}
 	}
+}
+
+// BenchmarkDueOf10000 is what a channel asks before each message, with 10,000 waiting: the next ones, when all wait for
+// their time, and the time of the next.
+func BenchmarkDueOf10000(b *testing.B) {
+	s := openAt(b, b.TempDir())
+	tx := &Transaction{}
+	for i := range 10_000 {
+		kind := []string{"alarm.raised", "alarm.cleared"}[i%2]
+		tx.Messages = append(tx.Messages, Message{Channel: "sms", Event: fmt.Sprint(i), Type: kind, Alarm: fmt.Sprint("a", i/2), Class: "gas", Urgent: i%2 == 0,
+			Created: noon, NotBefore: noon.Add(time.Hour), Body: make([]byte, 800)})
+	}
+	commit(b, s, tx)
+	ctx := b.Context()
+	b.Run("due", func(b *testing.B) {
+		for b.Loop() {
+			if due := must[[]Message](b)(s.DueMessages(ctx, Due{Channel: "sms", Now: noon.Add(2 * time.Hour), Limit: 200})); len(due) != 200 {
+				b.Fatal(len(due))
+			}
+		}
+	})
+	b.Run("half wait for others", func(b *testing.B) {
+		change := func(query string, args ...any) {
+			err := s.state.write(ctx, func(tx *sql.Tx) error { _, err := tx.Exec(query, args...); return err }, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		change(`UPDATE messages SET not_before = 0 WHERE type = 'alarm.cleared'`)
+		for b.Loop() {
+			if due := must[[]Message](b)(s.DueMessages(ctx, Due{Channel: "sms", Now: noon, Limit: 200})); len(due) != 0 {
+				b.Fatal(len(due))
+			}
+		}
+		change(`UPDATE messages SET not_before = ?`, nanos(noon.Add(time.Hour)))
+	})
+	b.Run("none due", func(b *testing.B) {
+		for b.Loop() {
+			if due := must[[]Message](b)(s.DueMessages(ctx, Due{Channel: "sms", Now: noon, Limit: 200})); len(due) != 0 {
+				b.Fatal(len(due))
+			}
+		}
+	})
+	b.Run("next", func(b *testing.B) {
+		for b.Loop() {
+			if next, n, err := s.NextDue(ctx, "sms", noon); err != nil || n != 10_000 || next.IsZero() {
+				b.Fatal(next, n, err)
+			}
+		}
+	})
+	b.Run("settle", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if err := s.RetryMessages(ctx, []int64{tx.Messages[i%10_000].ID}, noon.Add(time.Hour), "503", noon); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }

@@ -87,7 +87,8 @@ CREATE TABLE tokens ( -- hash is the SHA-256 of what the program holds
 	used INTEGER NOT NULL, address TEXT NOT NULL
 ) STRICT;
 `, `
-CREATE INDEX messages_by_turn ON messages (channel, CASE WHEN class = 'fire' THEN 0 WHEN urgent THEN 1 ELSE 2 END, id);
+CREATE INDEX messages_by_turn ON messages (channel, CASE WHEN class = 'fire' THEN 0 WHEN urgent THEN 1 ELSE 2 END, id, not_before, decided);
+CREATE INDEX messages_by_time ON messages (channel, not_before);
 CREATE INDEX deliveries_by_channel ON deliveries (channel, id);
 CREATE INDEX deliveries_by_alarm   ON deliveries (alarm, id) WHERE alarm <> '';
 `},
