@@ -24,12 +24,14 @@ type Config struct {
 	Zones     []Zone         `yaml:"zones"`
 	Profiles  []conf.Section `yaml:"profiles"` // files of device models
 	Endpoints []conf.Section `yaml:"endpoints"`
+	Derived   []conf.Section `yaml:"derived"` // devices whose signals follow from those of others
 	Rules     conf.Section   `yaml:"rules"`
 	Duty      conf.Section   `yaml:"duty"`
 	Channels  conf.Section   `yaml:"channels"`
 	Uplinks   []conf.Section `yaml:"uplinks"`
 	Console   Console        `yaml:"console"`
 	Heartbeat []Heartbeat    `yaml:"heartbeat"`
+	DailyTest string         `yaml:"daily_test"` // of the channels: 09:00, or off
 }
 
 // Site is the facility that this gateway stands in.
@@ -74,9 +76,10 @@ var regionPattern = regexp.MustCompile(`^[0-9]{6}$`)
 // readConfig decodes the file, with the defaults, and reports what stands in its own keys.
 func readConfig(root conf.Section) (Config, *time.Location) {
 	cfg := Config{
-		Site:    Site{Timezone: "Asia/Shanghai", Language: i18n.Chinese},
-		Data:    "/var/lib/embergate",
-		Console: Console{Listen: "127.0.0.1:8080", TrustedProxies: []string{"127.0.0.0/8", "::1"}},
+		Site:      Site{Timezone: "Asia/Shanghai", Language: i18n.Chinese},
+		Data:      "/var/lib/embergate",
+		DailyTest: "09:00",
+		Console:   Console{Listen: "127.0.0.1:8080", TrustedProxies: []string{"127.0.0.0/8", "::1"}},
 	}
 	root.Decode(&cfg)
 	location := cfg.Site.check(root.At("site"))

@@ -82,7 +82,7 @@ func TestAValveDoesNotOpenBecauseSomebodyWantedQuiet(t *testing.T) {
 	}
 }
 
-// TestAnOutputRestsWhileTheGatewayIsStopped (RU19): where the configuration says so; it is on again after the start while
+// TestAnOutputRestsWhileTheGatewayIsStopped (RU19, MB28): where the configuration says so; it is on again after the start while
 // its alarm is open, and a reload leaves it alone.
 func TestAnOutputRestsWhileTheGatewayIsStopped(t *testing.T) {
 	dir, s := t.TempDir(), newScript()

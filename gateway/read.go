@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -47,7 +48,13 @@ func (g *Gateway) Read(ctx context.Context, names []string, wait time.Duration) 
 	got := map[string]drivers.Reading{}
 	var lost []error
 	heard := map[string]bool{} // devices of which something came
-	g.listen(ctx, chosen, 0, func(l *link, batch []drivers.Reading, err error) {
+	left := g.throughDaemon(ctx, chosen, func(r drivers.Reading) {
+		if c, ok := chosen[r.Signal]; ok {
+			got[r.Signal] = r
+			heard[c.device.ID] = true
+		}
+	})
+	g.listen(ctx, left, 0, func(l *link, batch []drivers.Reading, err error) {
 		if err != nil {
 			lost = append(lost, fmt.Errorf("%s: %w", l.id, err))
 			batch = nil
@@ -82,6 +89,29 @@ func (g *Gateway) Read(ctx context.Context, names []string, wait time.Duration) 
 		values = append(values, chosen[key].value(r))
 	}
 	return values, errors.Join(lost...)
+}
+
+// throughDaemon reads what the daemon has the wires of, and answers what is left.
+func (g *Gateway) throughDaemon(ctx context.Context, chosen map[string]choice, take func(drivers.Reading)) map[string]choice {
+	if g.Now == nil {
+		return chosen
+	}
+	left, asked := maps.Clone(chosen), map[string]bool{}
+	for _, c := range chosen {
+		if _, can := c.link.driver.(drivers.Asker); !can || asked[c.device.ID] {
+			continue
+		}
+		asked[c.device.ID] = true
+		readings, ok := g.Now(ctx, c.device.ID)
+		if !ok {
+			continue
+		}
+		for _, r := range readings {
+			take(r)
+		}
+		maps.DeleteFunc(left, func(_ string, other choice) bool { return other.device.ID == c.device.ID })
+	}
+	return left
 }
 
 // Watch tells what the named devices and signals (none: all) say, as it comes, until ctx ends. A wire that is lost is told once
@@ -144,6 +174,9 @@ func (c choice) value(r drivers.Reading) Value {
 func (g *Gateway) choose(names []string) (map[string]choice, error) {
 	chosen, known := map[string]choice{}, map[string]bool{}
 	for _, l := range g.links {
+		if l.driver == g.derived {
+			continue // the daemon's own
+		}
 		for _, d := range l.driver.Devices() {
 			known[d.ID] = true
 			for _, s := range d.Signals {

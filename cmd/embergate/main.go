@@ -34,7 +34,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
+	signal.Notify(hangup, syscall.SIGHUP, syscall.SIGUSR1)
 	os.Exit(runWith(ctx, os.Args[1:], os.Stdout, os.Stderr, hangup))
 }
 
@@ -64,7 +64,7 @@ func runWith(ctx context.Context, args []string, out, errs io.Writer, hangup <-c
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid{err} })
-	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), journalVerb(), backupVerb(), restoreVerb(), alarmsVerb(), rulesVerb(), drillVerb(), zonesVerb(), simulateVerb(), readVerb(), scanVerb(), probeVerb(), versionVerb())
+	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), journalVerb(), userVerb(), tokenVerb(), backupVerb(), restoreVerb(), alarmsVerb(), rulesVerb(), drillVerb(), zonesVerb(), reportVerb(), simulateVerb(), signalsVerb(), readVerb(), scanVerb(), probeVerb(), versionVerb())
 	for _, c := range root.Commands() {
 		strict(c)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -25,19 +26,26 @@ func readVerb() *cobra.Command {
 	var file string
 	var watch, asJSON bool
 	var wait time.Duration
+	var daemon client
 	c := &cobra.Command{
 		Use:   "read -c FILE [DEVICE or SIGNAL …]",
 		Short: "Reads devices now, through the driver that the daemon uses, and shows what they say",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-			g, root, lang, err := load(cmd, file, gateway.Options{Protocols: protocols, Version: version, Log: quiet, Asked: gateway.Asked(names)})
+			quiet, site := slog.New(slog.NewTextHandler(io.Discard, nil)), ""
+			g, root, lang, err := load(cmd, file, gateway.Options{
+				Protocols: protocols, Version: version, Log: quiet, Asked: gateway.Asked(names),
+				Now: func(ctx context.Context, device string) ([]drivers.Reading, bool) {
+					return nowOf(ctx, &daemon, site, device)
+				},
+			})
 			if err != nil {
 				return err
 			}
 			if problems := root.Problems(); problems != nil {
 				return invalid{errors.New(problems.In(lang))}
 			}
+			daemon.lang, daemon.config, site = lang, file, root.At("site").At("id").Value()
 			if watch {
 				return named(lang, g.Watch(cmd.Context(), names, func(values []gateway.Value) { show(cmd.OutOrStdout(), values, asJSON, true) }))
 			}
@@ -46,6 +54,8 @@ func readVerb() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVarP(&file, "config", "c", "", "the configuration")
+	f.StringVar(&daemon.base, "url", "", "the console of the running daemon (default: that of the configuration)")
+	f.StringVar(&daemon.tokenFile, "token-file", os.Getenv("EMBERGATE_TOKEN_FILE"), "a file with the token to present to it")
 	f.BoolVar(&watch, "watch", false, "goes on until it is stopped, and shows what comes; as JSON, one object a line")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	f.DurationVar(&wait, "wait", 10*time.Second, "how long to wait for devices that speak by themselves")

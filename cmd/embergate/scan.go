@@ -24,6 +24,8 @@ type wireFlags struct {
 	baud, stopBits, dataBits int
 	parity                   string
 	timeout                  time.Duration
+
+	daemon client
 }
 
 func (f *wireFlags) add(c *cobra.Command, timeout time.Duration) {
@@ -32,15 +34,21 @@ func (f *wireFlags) add(c *cobra.Command, timeout time.Duration) {
 	c.Flags().IntVar(&f.stopBits, "stop-bits", 1, "of a serial line: 1 or 2")
 	c.Flags().IntVar(&f.dataBits, "data-bits", 8, "of a serial line: 7 or 8")
 	c.Flags().DurationVar(&f.timeout, "timeout", timeout, "until an answer begins")
+	f.daemon.flags(c)
 }
 
-// open connects to the wire; what is wrong with the arguments is wrong usage.
-func (f *wireFlags) open(cmd *cobra.Command, lang i18n.Lang, url string) (*modbus.Bus, error) {
+// open connects to the wire, through the daemon where that has it; what is wrong with the arguments is wrong usage.
+func (f *wireFlags) open(cmd *cobra.Command, lang i18n.Lang, url string) (wire, error) {
 	text := fmt.Sprintf("{url: %s, timeout: %s, retries: 0", strconv.Quote(url), f.timeout)
 	if strings.HasPrefix(url, "rtu://") {
 		text += fmt.Sprintf(", baud: %d, parity: %q, stop_bits: %d, data_bits: %d", f.baud, f.parity, f.stopBits, f.dataBits)
 	}
 	section := conf.Parse(url, []byte(text+"}"), conf.OS())
+	f.daemon.lang = lang
+	if h := heldBy(cmd.Context(), &f.daemon, url); h != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), lang.Say("the running daemon has this wire (endpoint %s); asking through it", h.endpoint))
+		return h, nil
+	}
 	b, err := modbus.Open(cmd.Context(), section)
 	if problems := section.Problems(); len(problems) > 0 {
 		p := problems[0]
@@ -91,10 +99,14 @@ type found struct {
 }
 
 // scan asks one unit after the other; those found are shown at once. It fails where there is none.
-func scan(cmd *cobra.Command, b *modbus.Bus, lang i18n.Lang, units []uint8, asJSON bool) error {
+func scan(cmd *cobra.Command, b wire, lang i18n.Lang, units []uint8, asJSON bool) error {
 	all := []found{}
 	for _, unit := range units {
 		there, said, err := b.Look(cmd.Context(), unit)
+		var of *refused
+		if errors.As(err, &of) {
+			return err // in the daemon's words
+		}
 		if err != nil {
 			return errors.New(wireError(lang, err))
 		}
@@ -175,7 +187,7 @@ func probeVerb() *cobra.Command {
 			defer b.Close()
 			raw, err := b.Read(cmd.Context(), uint8(unit), address.Table, address.Number, count)
 			if err != nil {
-				if !modbus.Answered(err) {
+				if !unitAnswered(err) {
 					return errors.New(lang.Say("unit %d does not answer: %s", unit, err))
 				}
 				return errors.New(lang.Say("unit %d answers, but not with these registers: %s", unit, err))

@@ -3,6 +3,7 @@ package profiles
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -73,6 +74,34 @@ func TestEveryRecordingOfADevice(t *testing.T) {
 				e.check(t, replies)
 			}
 		})
+	}
+}
+
+// Every recording is an input of a test, and a new one fails here until it is.
+func TestEveryRecordingIsAnInputOfATest(t *testing.T) {
+	const folder = "../../../shared/realinput"
+	readers := map[string]string{
+		"modbus/*.hex": "here; faults_*.hex in drivers/modbus", "modbus/expected.json": "here",
+		"mqtt/*.jsonl": "drivers/mqtt", "mqtt/milesight_raw.json": "drivers/profiles/proof", "serial/gst9000_printer.hex": "drivers/printer", "index.md": "says what must come out",
+	}
+	if _, err := os.Stat(folder); err != nil {
+		t.Skip("no recordings here")
+	}
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		for pattern := range readers {
+			if ok, _ := filepath.Match(pattern, name); ok {
+				return err
+			}
+		}
+		t.Errorf("%s is no input of any test", name)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/modbus"
+)
+
+// Where a daemon has a wire, a verb that reads goes through its queue, so that there is one master on the line and one client of
+// the converter (MB34). Where none answers, or it does not have the wire, the verb opens it itself.
+
+// locateTime is how long a daemon is looked for.
+const locateTime = 3 * time.Second
+
+// wire is what scan and probe ask: a bus of their own, or one of the daemon.
+type wire interface {
+	Look(ctx context.Context, unit uint8) (there bool, said string, err error)
+	Identity(ctx context.Context, unit uint8) string
+	Read(ctx context.Context, unit uint8, t modbus.Table, addr uint16, n int) ([]byte, error)
+	Close()
+}
+
+// held is the wire of an endpoint of a running daemon.
+type held struct {
+	client   *client
+	endpoint string
+	identity map[uint8]string // of units that were looked at
+}
+
+// heldBy is the daemon's wire at a URL; nil where no daemon has it.
+func heldBy(ctx context.Context, c *client, raw string) *held {
+	ctx, cancel := context.WithTimeout(ctx, locateTime)
+	defer cancel()
+	var status struct {
+		Endpoints []struct {
+			ID, Protocol, URL string
+			Up                bool
+		}
+	}
+	if err := c.get(ctx, "/api/v1/status", &status); err != nil {
+		return nil
+	}
+	for _, e := range status.Endpoints {
+		if e.Protocol == "modbus" && e.Up && sameWire(e.URL, raw) {
+			return &held{c, e.ID, map[uint8]string{}}
+		}
+	}
+	return nil
+}
+
+// sameWire tells whether two addresses are one: of Modbus TCP the port may be left out.
+func sameWire(a, b string) bool {
+	whole := func(raw string) string {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return raw
+		}
+		if u.Scheme == "tcp" && u.Port() == "" {
+			u.Host += ":502"
+		}
+		return u.Scheme + " " + strings.ToLower(u.Host) + " " + strings.TrimSuffix(u.Path, "/")
+	}
+	return whole(a) == whole(b)
+}
+
+// Look asks a unit what it is.
+func (h *held) Look(ctx context.Context, unit uint8) (there bool, said string, err error) {
+	var u struct {
+		There              bool
+		Answered, Identity string
+	}
+	if err := h.client.post(ctx, "/api/v1/endpoints/"+h.endpoint+"/look", map[string]any{"unit": unit}, &u); err != nil {
+		return false, "", err
+	}
+	h.identity[unit] = u.Identity
+	return u.There, u.Answered, nil
+}
+
+// Identity is what a unit said of itself when it was looked at.
+func (h *held) Identity(_ context.Context, unit uint8) string { return h.identity[unit] }
+
+// Read reads registers or bits.
+func (h *held) Read(ctx context.Context, unit uint8, t modbus.Table, addr uint16, n int) ([]byte, error) {
+	var answer struct{ Bytes string }
+	body := map[string]any{"unit": unit, "at": fmt.Sprintf("%s:%d", t, addr), "count": n}
+	if err := h.client.post(ctx, "/api/v1/endpoints/"+h.endpoint+"/registers", body, &answer); err != nil {
+		return nil, err
+	}
+	return hex.DecodeString(answer.Bytes)
+}
+
+// Close leaves the wire to the daemon.
+func (h *held) Close() {}
+
+// nowOf reads a device through the daemon; false where that does not have it.
+func nowOf(ctx context.Context, c *client, site, device string) ([]drivers.Reading, bool) {
+	if c.config == "" {
+		return nil, false
+	}
+	var there struct{ ID string }
+	short, cancel := context.WithTimeout(ctx, locateTime)
+	defer cancel()
+	if err := c.get(short, "/api/v1/site", &there); err != nil || there.ID != site {
+		return nil, false
+	}
+	var answer struct {
+		Readings []struct {
+			Signal, Quality, Reason, Detail, Raw string
+			Value                                *float64
+			Time                                 time.Time
+		}
+	}
+	err := c.post(ctx, "/api/v1/devices/"+url.PathEscape(device)+"/read", struct{}{}, &answer)
+	if err != nil {
+		return nil, false
+	}
+	var readings []drivers.Reading
+	for _, a := range answer.Readings {
+		r := drivers.Reading{Signal: a.Signal, Time: a.Time, Reason: drivers.Reason(a.Reason), Detail: a.Detail}
+		if r.Raw, err = hex.DecodeString(a.Raw); err != nil {
+			return nil, false
+		}
+		if a.Value != nil {
+			r.Value, r.Quality = *a.Value, drivers.Good
+			if a.Quality == drivers.Uncertain.String() {
+				r.Quality = drivers.Uncertain
+			}
+		}
+		readings = append(readings, r)
+	}
+	return readings, true
+}
+
+// unitAnswered tells whether a unit said anything, if only that it refuses; by the wire, or in the words of the daemon.
+func unitAnswered(err error) bool {
+	var of *refused
+	if errors.As(err, &of) {
+		return strings.Contains(of.Detail, "exception")
+	}
+	return modbus.Answered(err)
+}
