@@ -37,7 +37,7 @@ var states = map[string]i18n.Text{
 	alarm.EventEscalated:    i18n.T("escalated, nobody has acknowledged"),
 	alarm.EventAcknowledged: i18n.T("acknowledged"),
 	alarm.EventCleared:      i18n.T("cleared"),
-	alarm.EventReset:        i18n.T("reset"),
+	alarm.EventReset:        i18n.T("was reset"),
 	alarm.EventClosed:       i18n.T("closed"),
 	alarm.EventFaultCleared: i18n.T("in order again"),
 }
