@@ -136,15 +136,19 @@ func TestMistakesAreReportedAtTheirPlace(t *testing.T) {
 		`[{id: a, dingtalk: {secret: s}}]`:                                   `token is needed`,
 		`[{id: a, feishu: {}}]`:                                              `token is needed`,
 		`[{id: a, aliyun_sms: {access_key_id: i, secret: s, sign_name: n}}]`: `[0].aliyun_sms.template: template is needed`,
-		`[{id: a, aliyun_voice: {access_key_id: i, secret: s, template: t, play_times: 4}}]`: `a call is played 1 to 3 times`,
-		`[{id: a, tencent_sms: {secret_id: i, secret: s, sign_name: n, template: t}}]`:       `app_id is needed`,
-		`[{id: a, email: {server: mail, from: "a@b"}}]`:                                      `the mail server is host:port`,
-		`[{id: a, email: {server: "mail:465", from: "a@b", to: [c]}}]`:                       `"c" is not a mail address`,
-		`[{id: a, email: {server: "mail:465", from: "a@b", username: u}}]`:                   `username and password come together`,
-		`[{id: a, ntfy: {topic: t, token: x, username: u}}]`:                                 `a token or a username, not both`,
-		`[{id: a, bark: {key: k, level: loud}}]`:                                             `"loud" is not known; allowed: active`,
-		`[{id: a, telegram: {token: t}}]`:                                                    `chat_id is needed`,
-		`[{id: a, alertmanager: {}}]`:                                                        `url begins with http://`,
+		`[{id: a, aliyun_voice: {access_key_id: i, secret: s, template: t, play_times: 4}}]`:                          `a call is played 1 to 3 times`,
+		`[{id: a, tencent_sms: {secret_id: i, secret: s, sign_name: n, template: t}}]`:                                `app_id is needed`,
+		`[{id: a, aliyun_sms: {access_key_id: i, secret: s, sign_name: n, template: t, variables: [plac]}}]`:          `[0].aliyun_sms.variables[0]: "plac" is not known; allowed: place, kind, time, site; did you mean place?`,
+		`[{id: a, tencent_sms: {secret_id: i, secret: s, app_id: a, sign_name: n, template: t, variable_length: 5}}]`: `a variable of a template has 6 to 35 characters`,
+		`[{id: a, wecom: {key: k, url: "qyapi.weixin.qq.com"}}]`:                                                      `url begins with http://`,
+		`[{id: a, email: {server: "mail:0", from: "a@b"}}]`:                                                           `the mail server is host:port`,
+		`[{id: a, email: {server: mail, from: "a@b"}}]`:                                                               `the mail server is host:port`,
+		`[{id: a, email: {server: "mail:465", from: "a@b", to: [c]}}]`:                                                `"c" is not a mail address`,
+		`[{id: a, email: {server: "mail:465", from: "a@b", username: u}}]`:                                            `username and password come together`,
+		`[{id: a, ntfy: {topic: t, token: x, username: u}}]`:                                                          `a token or a username, not both`,
+		`[{id: a, bark: {key: k, level: loud}}]`:                                                                      `"loud" is not known; allowed: active`,
+		`[{id: a, telegram: {token: t}}]`:                                                                             `chat_id is needed`,
+		`[{id: a, alertmanager: {}}]`:                                                                                 `url begins with http://`,
 	} {
 		root := conf.Parse("c.yaml", []byte(yaml), conf.Environment{})
 		New(root, Options{})
@@ -166,10 +170,10 @@ func TestEveryKindIsAcceptedWhole(t *testing.T) {
 - {id: hook, webhook: {url: "http://127.0.0.1:18086/hook", secret: s, timeout: 2s}}
 - {id: wecom, wecom: {key: k, mention: ["@all"]}}
 - {id: dingtalk, dingtalk: {token: t, secret: SEC1, keyword: 消防, mention: ["13800000001"]}}
-- {id: feishu, feishu: {token: t, secret: s, keyword: 消防, lark: true}}
-- {id: sms, aliyun_sms: {access_key_id: LTAI, secret: s, sign_name: 消防值班, template: SMS_100000001}}
+- {id: feishu, feishu: {token: t, secret: s, keyword: 消防, lark: true, mention: ["@all"]}}
+- {id: sms, aliyun_sms: {url: "https://dysmsapi.example.org", access_key_id: LTAI, secret: s, sign_name: 消防值班, template: SMS_100000001, region: cn-hangzhou, variables: [site, place, kind], variable_length: 35}}
 - {id: voice, aliyun_voice: {access_key_id: LTAI, secret: s, template: TTS_100000001, show_number: "05331", play_times: 3}}
-- {id: tencent, tencent_sms: {secret_id: i, secret: s, app_id: "1400000001", sign_name: n, template: "1000001", region: ap-beijing}}
+- {id: tencent, tencent_sms: {secret_id: i, secret: s, app_id: "1400000001", sign_name: n, template: "1000001", region: ap-beijing, variables: [kind]}}
 - {id: mail, email: {server: "smtp.example.org:465", username: u, password: p, from: a@example.org, to: [b@example.org]}}
 - {id: ntfy, ntfy: {url: "https://ntfy.example.org", topic: duty, token: tk}}
 - {id: bark, bark: {url: "https://bark.example.org", key: k, level: timeSensitive}}

@@ -97,7 +97,7 @@ func when(m Message, state i18n.Text, lang i18n.Lang) string {
 	}
 	switch {
 	case m.Event == alarm.EventReminder || m.Event == alarm.EventEscalated:
-		since := lang.Say("since %s", a.RaisedAt.In(m.Time.Location()).Format(time.TimeOnly))
+		since := lang.Say("open since %s", a.RaisedAt.In(m.Time.Location()).Format(time.TimeOnly))
 		if m.Late {
 			return join(" ", since, at, value(a))
 		}
