@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -142,4 +143,38 @@ func BenchmarkAlarmToDelivery(b *testing.B) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// TestAPanicInAnUplinkIsAFault: it is run again, and people see it.
+func TestAPanicInAnUplinkIsAFault(t *testing.T) {
+	h := idle(t, newScript(), dutyHome)
+	turns := make(chan struct{})
+	go func() {
+		defer close(turns)
+		for act := range h.acts {
+			act(time.Now())
+		}
+	}()
+	ctx, stop := context.WithCancel(t.Context())
+	again := make(chan bool, 2)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.superviseUplink(ctx, uplink{id: "platform"}, func(ctx context.Context) error {
+			again <- true
+			if len(again) == 1 {
+				return fmt.Errorf("%w: a bug", drivers.ErrPanic)
+			}
+			<-ctx.Done()
+			return nil
+		})
+	}()
+	eventually(t, "it is run again", func() bool { return len(again) == 2 })
+	stop()
+	<-ended
+	close(h.acts)
+	<-turns
+	if open := h.board.Open(); len(open) != 1 || open[0].Rule != uplinkFailed.ID || open[0].Device != "platform" {
+		t.Errorf("open are %+v", open)
+	}
 }

@@ -21,6 +21,7 @@ var (
 	driverFailed    = ownRule("gateway-driver", i18n.T("driver failed and was restarted"))
 	outputFailed    = ownRule("gateway-output", i18n.T("output did not do as told"))
 	channelFailed   = ownRule("gateway-channel", i18n.T("channel does not deliver"))
+	uplinkFailed    = ownRule("gateway-uplink-panic", i18n.T("platform connection failed and was restarted"))
 	uplinkLate      = ownRule("gateway-uplink", i18n.T("platform is behind"))
 	stateDamaged    = ownRule("gateway-store", i18n.T("state on disk was damaged"))
 	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
@@ -31,7 +32,7 @@ var (
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
 // the configuration: a person then ends what is left of it.
@@ -51,7 +52,7 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 		there = h.live.signals[subject] != nil
 	case channelFailed, clockApart:
 		there = slices.Contains(h.g.channels.IDs(), subject)
-	case uplinkLate:
+	case uplinkLate, uplinkFailed:
 		there = slices.ContainsFunc(h.g.uplinks, func(u uplink) bool { return u.id == subject })
 	}
 	if !there {

@@ -258,9 +258,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	go func() { defer close(hubDone); h.run() }()
 	for _, u := range g.uplinks {
 		senders.Go(func() {
-			if err := u.Run(north, h.queues[u.id], stampedJournal{siteJournal{st}, g.built}); err != nil {
-				g.Log.Error("uplink ended", "uplink", u.id, "err", err)
-			}
+			h.superviseUplink(north, u, func(ctx context.Context) error {
+				return u.Run(ctx, h.queues[u.id], stampedJournal{siteJournal{st}, g.built})
+			})
 		})
 	}
 	senders.Go(func() {

@@ -61,6 +61,38 @@ func (h *hub) supervise(ctx context.Context, l *link) {
 	}
 }
 
+// superviseUplink runs an uplink until ctx ends: where it panics, that is a fault until it has run for a minute, and it is
+// run again. What it had not sent is in its queue.
+func (h *hub) superviseUplink(ctx context.Context, u uplink, run func(context.Context) error) {
+	for wait := leastWait; ; wait = min(2*wait, mostWait) {
+		start := time.Now()
+		well := time.AfterFunc(settled, func() {
+			h.post(func(now time.Time) {
+				h.fault(now, uplinkFailed, u.id, false, nil)
+				h.commit(now)
+			})
+		})
+		err := run(ctx)
+		well.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		h.log.Error("uplink ended", "uplink", u.id, "err", err)
+		h.post(func(now time.Time) {
+			h.fault(now, uplinkFailed, u.id, true, err)
+			h.commit(now)
+		})
+		if time.Since(start) > settled {
+			wait = leastWait
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // runDriver is one run of a driver; a panic in it is an error with its stack.
 func runDriver(ctx context.Context, d drivers.Driver, emit func([]drivers.Reading)) (err error) {
 	defer func() {

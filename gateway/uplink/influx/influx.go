@@ -14,14 +14,17 @@
 //
 // # Concurrency
 //
-// Readings, Point, Wake and Status may be called from any goroutine and return at once. Run is called once.
+// Readings, Point, Wake and Status may be called from any goroutine and return at once. Run runs once at a time.
 package influx
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -171,13 +174,32 @@ func (u *Uplink) Status() Status {
 	return s
 }
 
-// Run groups, stores and sends until ctx ends, and returns nil. What is in memory then goes to the queue.
+// Run groups, stores and sends until ctx ends, and returns nil. What is in memory then goes to the queue. A panic ends it
+// with an error that wraps drivers.ErrPanic; it may then be run again.
 func (u *Uplink) Run(ctx context.Context, q Queue, j Journal) error {
 	defer u.wire.close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	var sender sync.WaitGroup
-	sender.Go(func() { newSender(u, q, j).run(ctx) })
-	u.group(ctx, q)
+	var sent error
+	sender.Go(func() {
+		defer stop()
+		sent = recovered(func() { newSender(u, q, j).run(ctx) })
+	})
+	grouped := recovered(func() { u.group(ctx, q) })
+	stop()
 	sender.Wait()
+	return errors.Join(grouped, sent)
+}
+
+// recovered makes a panic an error, with its stack.
+func recovered(run func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v\n%s", drivers.ErrPanic, p, debug.Stack())
+		}
+	}()
+	run()
 	return nil
 }
 
