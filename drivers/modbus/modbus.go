@@ -145,7 +145,6 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 		}
 	}
 	d.warnPath()
-	emit(drivers.LinkUp(d.ID, time.Now()))
 	start := time.Now()
 	pollers := map[string]*poller{}
 	for i, dev := range d.devices {
@@ -155,6 +154,7 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	}
 	d.use(s, pollers)
 	defer d.use(nil, nil)
+	emit(drivers.LinkUp(d.ID, time.Now())) // whoever hears it may write at once
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	broken := make(chan error, len(d.devices))
