@@ -18,6 +18,7 @@ type builder struct {
 	compiler  *compiler
 	overrides []override
 	windows   map[[2]int64]int // by signal and span
+	narrow    *wide            // of all operands that need none
 }
 
 // compiled is a rule with its conditions, as the overrides of some of its sources leave it.
@@ -27,15 +28,20 @@ type compiled struct {
 	grades      []gradeConditions
 }
 
-// reader is an operand bound to the signals of one instance.
+// reader is an operand bound to the signals of one instance. There are some for each instance, so what few need is apart.
 type reader struct {
 	op     op
-	signal int     // -1 is none
+	bit    uint8
+	window int32
+	signal int   // -1 is none
+	span   int64 // how far active() looks back, ns
+	*wide
+}
+
+// wide is what operands read that are about more than a signal.
+type wide struct {
 	list   []int   // of own() and imbalance()
 	groups []group // of active() and active_devices()
-	window int
-	span   int64 // how far active() looks back, ns
-	bit    int
 	unit   ref.Val
 	hours  hours
 	class  Class
@@ -48,7 +54,7 @@ type group struct {
 }
 
 func newBuilder(m Model) *builder {
-	b := &builder{set: &Set{index: map[string]int{}}, site: newSite(m), windows: map[[2]int64]int{}}
+	b := &builder{set: &Set{index: map[string]int{}}, site: newSite(m), windows: map[[2]int64]int{}, narrow: &wide{}}
 	c, err := newCompiler(b.site)
 	if err != nil {
 		panic(err) // the tables of this package contradict each other; no test would pass
@@ -292,12 +298,11 @@ func (b *builder) bind(c *condition, in *Instance) bound {
 	for i, o := range c.operands {
 		r := b.reader(o, in)
 		bd.operands[i] = r
-		always := o.op.windowed() || o.op == opAge
-		b.depend(in, always, r.signal)
-		b.depend(in, false, r.list...)
+		b.depend(in, o.op.occasion(), r.signal)
+		b.depend(in, onValue, r.list...)
 		for _, g := range r.groups {
-			b.depend(in, false, g.members...)
-			b.depend(in, false, g.tests...)
+			b.depend(in, onValue, g.members...)
+			b.depend(in, onValue, g.tests...)
 		}
 		if every := o.every(); every > 0 && (in.every == 0 || every < in.every) {
 			in.every = every
@@ -307,19 +312,23 @@ func (b *builder) bind(c *condition, in *Instance) bound {
 }
 
 func (b *builder) reader(o operand, in *Instance) reader {
-	r := reader{op: o.op, signal: in.own, span: int64(o.window), hours: o.hours, class: o.class}
+	r := reader{op: o.op, signal: in.own, span: int64(o.window), wide: b.narrow}
+	if o.op.wide() {
+		r.wide = &wide{hours: o.hours, class: o.class}
+	}
 	if o.signal != "" {
 		r.signal = b.site.index[o.signal]
 	}
 	switch {
 	case o.op.windowed():
-		r.window = b.window(r.signal, int64(o.window))
+		r.window = int32(b.window(r.signal, int64(o.window)))
 	case o.op.counts():
 		r.signal, r.groups = -1, b.site.members(in.Zone, o.kinds)
 	}
 	switch o.op {
 	case opFlag:
-		r.bit, _ = bit(b.site.signals[r.signal], o.flag)
+		n, _ := bit(b.site.signals[r.signal], o.flag)
+		r.bit = uint8(n)
 	case opUnit:
 		s := b.site.signals[in.own].Signal
 		r.unit = types.String(s.Of().Unit)
@@ -359,17 +368,17 @@ func (b *builder) window(signal int, span int64) int {
 	return n
 }
 
-func (b *builder) depend(in *Instance, always bool, signals ...int) {
+func (b *builder) depend(in *Instance, on occasion, signals ...int) {
 	for _, i := range signals {
 		if i < 0 {
 			continue
 		}
 		list := b.set.signals[i].dependents
 		if n := len(list); n > 0 && list[n-1].instance == in.index {
-			list[n-1].always = list[n-1].always || always
+			list[n-1].on = max(list[n-1].on, on)
 			continue
 		}
-		b.set.signals[i].dependents = append(list, dependent{in.index, always})
+		b.set.signals[i].dependents = append(list, dependent{in.index, on})
 	}
 }
 

@@ -157,6 +157,9 @@ func (e *evaluation) read(r *reader) ref.Val {
 		if !s.good {
 			return unknown
 		}
+		if s.value == nil {
+			s.value = types.Double(s.reading.Value)
+		}
 		return s.value
 	case opUnit:
 		return r.unit

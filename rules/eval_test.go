@@ -230,6 +230,8 @@ func TestOnlyInputsThatChangedAreEvaluated(t *testing.T) {
 	m := abc()
 	plain, _ := rule(t, m, "value > 1")
 	windowed, _ := rule(t, m, `avg("1m") > 1`)
+	health, _ := rule(t, m, `quality() != "good" && reason() != "disabled"`)
+	both, _ := rule(t, m, `quality() != "good" || value > 1`)
 	for _, c := range []struct {
 		name string
 		set  *rules.Set
@@ -241,6 +243,9 @@ func TestOnlyInputsThatChangedAreEvaluated(t *testing.T) {
 		{"another quality", plain, bad("a.x"), 1},
 		{"another signal", plain, good("b.x", 5), 0},
 		{"the same again, in a window", windowed, good("a.x", 5), 1},
+		{"another value, where only the quality counts", health, good("a.x", 6), 0},
+		{"another quality, where only that counts", health, bad("a.x"), 1},
+		{"another value, where both count", both, good("a.x", 6), 1},
 	} {
 		st := c.set.NewState()
 		st.Update(start, []drivers.Reading{good("a.x", 5)})

@@ -45,6 +45,20 @@ const (
 // windowed tells whether an operand needs the readings of a while.
 func (o op) windowed() bool { return o >= opAvg && o <= opChanges }
 
+// occasion is what an operand waits for of the signal that it reads.
+func (o op) occasion() occasion {
+	switch {
+	case o.windowed() || o == opAge:
+		return onReading
+	case o == opQuality || o == opReason:
+		return onStatus
+	}
+	return onValue
+}
+
+// wide tells whether an operand is about more than a signal, or a word of its own.
+func (o op) wide() bool { return o == opUnit || o >= opOwn }
+
 // counts tells whether an operand counts signals of a zone.
 func (o op) counts() bool { return o == opActive || o == opDevices }
 

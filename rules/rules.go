@@ -58,8 +58,17 @@ type watched struct {
 // dependent is an instance that reads a signal.
 type dependent struct {
 	instance int
-	always   bool // every reading counts, not only one that differs: windows and age()
+	on       occasion
 }
+
+// occasion is what a reading brings, and what an instance waits for: it looks again at its own occasion and at those before.
+type occasion uint8
+
+const (
+	onStatus  occasion = iota // whether and why there is a good value, not which: quality() and reason()
+	onValue                   // another value
+	onReading                 // every reading, also one that says the same: windows and age()
+)
 
 // Instance is one rule at one source: what can become one alarm.
 type Instance struct {

@@ -7,7 +7,6 @@ import (
 
 	"embergate/drivers"
 
-	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 )
 
@@ -39,7 +38,7 @@ type State struct {
 type live struct {
 	reading    drivers.Reading
 	seen, good bool
-	value      ref.Val // of a good reading
+	value      ref.Val // of a good reading, once a condition has asked for it; nil: none has
 	lastGood   int64   // the state's start where there was none
 	lastActive int64   // when it was last at 1; math.MinInt64 is never
 	lastMeant  int64   // the same, forgotten when its device ends a test
@@ -135,7 +134,7 @@ func (st *State) clock(now time.Time) int64 {
 }
 
 // Update takes a batch of readings and answers the instances to evaluate: those that read a signal of the batch whose
-// value, quality or reason changed, or a window or age of it. The answer is valid until the next Update. Where a batch
+// value, quality or reason changed, so far as they read it, or a window or age of it. The answer is valid until the next Update. Where a batch
 // has a signal twice, the instances see the later reading; a window sees both.
 func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 	at := st.clock(now)
@@ -147,8 +146,8 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 			continue
 		}
 		w, s := &st.set.signals[n], &st.signals[n]
-		changed := s.take(at, &batch[i])
-		if changed && w.tests != nil && s.good && s.reading.Value != 1 {
+		brought := s.take(at, &batch[i])
+		if brought != onReading && w.tests != nil && s.good && s.reading.Value != 1 {
 			st.untested = append(st.untested, w.tests...)
 		}
 		if s.good {
@@ -157,7 +156,7 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 			}
 		}
 		for _, d := range w.dependents {
-			if (changed || d.always) && st.turns[d.instance].stamp != st.stamp {
+			if d.on >= brought && st.turns[d.instance].stamp != st.stamp {
 				st.turns[d.instance].stamp = st.stamp
 				st.reached = append(st.reached, st.set.instances[d.instance])
 			}
@@ -172,13 +171,19 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 	return st.reached
 }
 
-// take stores a reading and tells whether it differs from the one before.
-func (s *live) take(at int64, r *drivers.Reading) bool {
+// take stores a reading and tells what it brings that the one before did not.
+func (s *live) take(at int64, r *drivers.Reading) occasion {
 	old, first := &s.reading, !s.seen
 	good := r.Quality == drivers.Good && !math.IsNaN(r.Value) && !math.IsInf(r.Value, 0)
-	changed := first || good != s.good || r.Quality != old.Quality || r.Reason != old.Reason || r.Value != old.Value || r.Retained != old.Retained
-	if good && (s.value == nil || r.Value != old.Value || !s.good) {
-		s.value = types.Double(r.Value)
+	brought := onReading
+	switch {
+	case first || good != s.good || r.Quality != old.Quality || r.Reason != old.Reason || r.Retained != old.Retained || !good && r.Value != old.Value:
+		brought = onStatus
+	case r.Value != old.Value:
+		brought = onValue
+	}
+	if r.Value != old.Value {
+		s.value = nil
 	}
 	if s.good && old.Value == 1 && (!good || r.Value != 1) {
 		s.lastActive, s.lastMeant = at, at // until now
@@ -195,7 +200,7 @@ func (s *live) take(at int64, r *drivers.Reading) bool {
 			s.lastActive, s.lastMeant, s.activeRetained = at, at, r.Retained
 		}
 	}
-	return changed
+	return brought
 }
 
 // Latest is the latest reading of a signal.
