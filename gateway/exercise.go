@@ -26,8 +26,9 @@ const (
 type exercise struct {
 	h *hub
 	*modes
-	tested map[string]bool // zones under test, with those below them
-	past   []drill         // newest first
+	tested map[string]bool    // zones under test, with those below them
+	past   []drill            // newest first
+	walks  []console.WalkTest // newest first
 }
 
 func newExercise(h *hub, now time.Time) *exercise {
@@ -44,6 +45,9 @@ func newExercise(h *hub, now time.Time) *exercise {
 	}
 	if err != nil {
 		h.log.Error("drills not restored", "err", err)
+	}
+	if err := h.readSetting(context.Background(), walksKey, &x.walks); err != nil {
+		h.log.Error("walk tests not restored", "err", err)
 	}
 	if x.Drill != nil && len(x.targets(x.Drill.Signal)) == 0 {
 		x.Drill.Until = now // a reload took its signal or rules away
@@ -137,7 +141,7 @@ func (x *exercise) changed(now time.Time) {
 }
 
 func (x *exercise) testOver(now time.Time, t zoneTest, act alarm.Act, why i18n.Text) {
-	x.event(now, "test.ended", act, i18n.T("%s: %s", x.h.g.places[t.Zone].Path, why))
+	x.event(now, "test.ended", act, i18n.T("%s: %s. %s", x.h.g.places[t.Zone].Path, why, x.walked(now, t)))
 }
 
 func (x *exercise) event(now time.Time, kind string, act alarm.Act, note i18n.Text) {
@@ -149,6 +153,9 @@ func (x *exercise) event(now time.Time, kind string, act alarm.Act, note i18n.Te
 
 // see looks at the events of a turn: those of a drill are timed, and a real alarm ends the drill.
 func (x *exercise) see(now time.Time, events []alarm.Event) {
+	if x.tried(events) {
+		x.save(now)
+	}
 	if x.Drill == nil {
 		return
 	}

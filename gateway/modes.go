@@ -29,9 +29,10 @@ type spell struct {
 // zoneTest is a zone under test, with those below it: its alarms are marked, and nothing of them leaves the site.
 type zoneTest struct {
 	spell
-	Zone string `json:"zone"`
-	By   string `json:"by"`
-	Note string `json:"note"`
+	Zone  string               `json:"zone"`
+	By    string               `json:"by"`
+	Note  string               `json:"note"`
+	Tried map[string]time.Time `json:"tried,omitempty"` // signals that were found in alarm, and when first
 }
 
 // drill is an exercise: one signal is taken to be in alarm, and the whole chain runs, marked.
@@ -92,7 +93,7 @@ func (m *modes) test(now, until time.Time, zone string, act alarm.Act) (zoneTest
 	}
 	t := zoneTest{spell: s, Zone: zone, By: act.By, Note: act.Note}
 	if i := m.tests(zone); i >= 0 {
-		t.Since = m.Tests[i].Since
+		t.Since, t.Tried = m.Tests[i].Since, m.Tests[i].Tried
 		m.Tests[i] = t
 	} else {
 		m.Tests = append(m.Tests, t)

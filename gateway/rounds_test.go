@@ -245,3 +245,37 @@ func TestTheMonthlyReportIsOfTheJournal(t *testing.T) {
 		t.Errorf("a month of which nothing is known: %+v, %v", r, err)
 	}
 }
+
+// TestAWalkTestHasItsSheet: of three signals that raise alarms, one is tried in a test of the zone; the sheet says which, over
+// a power cut, and the journal too.
+func TestAWalkTestHasItsSheet(t *testing.T) {
+	d := newDutyStory(t, &script{}, checkedHome)
+	act := alarm.Act{By: "张三"}
+	if err := d.doing(func() error { _, err := d.h.TestZone(t.Context(), "hall", time.Time{}, act); return err }); err != nil {
+		t.Fatal(err)
+	}
+	d.reads("smoke.smoke", 1)
+	d.until(2 * time.Second)
+	d.kill(t)
+	sheets := func() (list []console.WalkTest) {
+		t.Helper()
+		if err := d.doing(func() (err error) { list, err = d.h.WalkTests(t.Context()); return err }); err != nil || len(list) != 1 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		return list
+	}
+	if w := sheets()[0]; w.Ended != nil || w.Tried != 1 || len(w.Lines) != 2 {
+		t.Errorf("while it is on: %+v", w)
+	}
+	if err := d.doing(func() error { _, err := d.h.EndTest(t.Context(), "hall", act); return err }); err != nil {
+		t.Fatal(err)
+	}
+	d.kill(t)
+	w := sheets()[0]
+	if w.Ended == nil || w.Tried != 1 || w.Lines[0].Signal != "gas.lel" || w.Lines[0].Tried != nil || w.Lines[1].Signal != "smoke.smoke" || w.Lines[1].Tried == nil {
+		t.Errorf("%+v", w)
+	}
+	if over := d.journal("test.ended"); len(over) != 1 || !strings.Contains(over[0].Note, "1 of 2") || !strings.Contains(over[0].Note, "not tried: Hall gas gas.lel") {
+		t.Errorf("%+v", over)
+	}
+}

@@ -176,7 +176,8 @@ type canned struct {
 	journal []alarm.Event
 	done    []string // acts, as "ack 00000007 by 张三 via console: note"
 	refuse  error
-	failing error         // of Events, Alarm, Alarms
+	failing error // of Events, Alarm, Alarms
+	past    func(signal string, from, to time.Time, points int) []Step
 	told    []alarm.Event // of Alarm; nil: that it was raised
 }
 
@@ -249,7 +250,10 @@ func (c *canned) Rule(_ context.Context, id string) ([]RuleState, error) {
 	return []RuleState{{Key: "gas-high@kitchen-gas.lel", Rule: "gas-high", When: "value >= 25", Raises: "true", Clears: "false", Operands: []Operand{{"value", "32.5"}}}}, c.failing
 }
 
-func (c *canned) History(_ context.Context, signal string, from, _ time.Time, _ int) ([]Step, error) {
+func (c *canned) History(_ context.Context, signal string, from, to time.Time, points int) ([]Step, error) {
+	if c.past != nil {
+		return c.past(signal, from, to, points), nil
+	}
 	one := 1.5
 	return []Step{{Time: from, Min: &one, Mean: &one, Max: &one, Last: &one, Good: 60}, {Time: from.Add(time.Minute), Bad: 60, Why: "stale"}, {Time: from.Add(2 * time.Minute)}}, c.failing
 }
@@ -317,7 +321,7 @@ func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 // optionsOf are those of a console of a canned home that everybody may use.
 func optionsOf(c *canned, l i18n.Lang) Options {
 	return Options{
-		Lang: l, Source: c, Acts: c, History: c, Archive: c, Notes: c, Couriers: c, Rounds: c, Months: c, Demo: true, Log: slog.New(slog.DiscardHandler),
+		Lang: l, Source: c, Acts: c, History: c, Archive: c, Notes: c, Couriers: c, Rounds: c, Walks: c, Months: c, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)

@@ -75,6 +75,7 @@ type Options struct {
 	Couriers Couriers
 	Links    Links        // that answer a message; nil: there are none
 	Rounds   Rounds       // what people on duty do besides alarms; nil: there is nothing of it
+	Walks    Walks        // sheets of walk tests
 	Months   Months       // the report of a month; nil: there is none
 	Demo     bool         // says on the page that this is a demonstration, and explains the duty phone
 	Metrics  http.Handler // GET /metrics
@@ -145,7 +146,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.monthRoutes(), w.linkRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.dutyRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

@@ -105,10 +105,17 @@ func routeOf(path string) string {
 			path = before + r[1]
 		}
 	}
-	for _, id := range []string{"hazard-0", "hazard-1"} {
+	for _, id := range []string{"hazard-0", "hazard-1", "walk-0", "walk-1"} {
 		path = strings.Replace(path, id, "{id}", 1)
 	}
 	return strings.Replace(path, "/{id}/fix", "/{id}/{act}", 1)
+}
+
+func (c *canned) WalkTests(context.Context) ([]WalkTest, error) {
+	at := noon.Add(-time.Hour)
+	return []WalkTest{{ID: "walk-1", Zone: "f1", ZonePath: "一层", By: "张三", Started: noon.Add(-2 * time.Hour), Ended: &noon, Tried: 1, Lines: []WalkLine{
+		{Place: "一层 / 厨房", Device: "厨房烟感", Signal: "smoke-1.smoke", Tried: &at}, {Place: "一层", Device: "走廊烟感", Signal: "smoke-2.smoke"},
+	}}}, nil
 }
 
 // TestDutyHasItsRoutes: duty checks, hazards, hand-overs and the report, each answer as openapi.json says.
@@ -153,6 +160,10 @@ func TestDutyHasItsRoutes(t *testing.T) {
 	send("GET", "/api/v1/report?month=13", "", 400, "no month")
 	send("GET", "/api/v1/report?format=pdf", "", 400, "format is")
 	send("GET", "/report.css", "", 200, "size: A4")
+	send("GET", "/api/v1/tests/sheets", "", 200, "walk-1")
+	send("GET", "/api/v1/tests/sheets/walk-1", "", 200, `"tried":1`)
+	send("GET", "/api/v1/tests/sheets/walk-1?format=html", "", 200, "not tried")
+	send("GET", "/api/v1/tests/sheets/walk-0", "", 404, "no walk test")
 	done, _ := json.Marshal(c.done)
 	for _, want := range []string{"fix hazard-1 by 李四 via api: cleared", "check check-1 by 李四", "hand-over to 李四", "picture of 4 bytes hazard-1"} {
 		if !strings.Contains(string(done), want) {
