@@ -8,7 +8,9 @@ import (
 
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
+	"embergate/gateway/access"
 	"embergate/gateway/alarm"
+	"embergate/gateway/console"
 	"embergate/gateway/duty"
 	"embergate/gateway/notify"
 	"embergate/gateway/store"
@@ -27,6 +29,8 @@ type duties struct {
 	spent     []store.Setting // links that were used, not yet on disk
 	gaps      []duty.Gap      // of the days ahead
 	looked    time.Time       // when they were looked for
+	alarming  fact            // whether alarms reach people as they should
+	judged    time.Time       // when that was looked at
 }
 
 const (
@@ -98,7 +102,7 @@ func (g *Gateway) person(id string) (duty.Person, bool) {
 
 // newDuties goes on from where the calls stood.
 func newDuties(ctx context.Context, h *hub, now time.Time) *duties {
-	d := &duties{h: h, plan: h.g.plan}
+	d := &duties{h: h, plan: h.g.plan, alarming: fact{works: true, since: now}}
 	var err error
 	if d.links, d.spent, err = newLinks(ctx, h.store, h.g.cfg.Console.PublicURL, now); err != nil {
 		h.log.Error("messages have no links to answer with", "err", err)
@@ -173,6 +177,12 @@ func (d *duties) next(now time.Time) time.Time {
 func (d *duties) tick(now time.Time) {
 	if d.plan == nil {
 		return
+	}
+	if now.Sub(d.judged) >= turn*9/10 {
+		d.judged = now
+		if works := d.alone(now).Format == ""; works != d.alarming.works {
+			d.alarming = fact{works: works, since: now}
+		}
 	}
 	works := map[string]bool{}
 	for _, c := range d.h.g.channels.Status() {
@@ -301,4 +311,62 @@ func (o *outbox) withdraw(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held = slices.DeleteFunc(o.held, func(m store.Message) bool { return m.Alarm == id && store.Reminds(m.Type) })
+}
+
+// state is what the console shows of duty; nil without a roster.
+func (d *duties) state(now time.Time) *console.DutyState {
+	if d.plan == nil {
+		return nil
+	}
+	s := &console.DutyState{Alone: d.alone(now)}
+	for _, t := range d.plan.Turns(now, now.Add(1)) {
+		s.Now = append(s.Now, d.turn(t))
+	}
+	if next, ok := d.plan.Next(now); ok {
+		t := d.turn(next)
+		s.Next = &t
+	}
+	for _, g := range d.gapsAhead(now) {
+		s.Gaps = append(s.Gaps, console.DutyGap(g))
+	}
+	for _, c := range d.calls.States(now) {
+		a, ok := d.h.board.Alarm(c.Alarm)
+		if !ok {
+			continue
+		}
+		call := console.Escalation{
+			Alarm: a.ID, Name: a.Name, ZonePath: a.ZonePath, Class: string(a.Class), Level: string(a.Level),
+			State: c.Stand, Step: c.Step, Steps: c.Steps, Told: d.tell(c.Told), Fallback: string(c.Fallback),
+		}
+		if !c.LastTold.IsZero() {
+			at := c.LastTold.In(d.h.g.location)
+			call.LastTold = &at
+		}
+		if !c.Next.IsZero() {
+			call.Next = &console.DutyNext{At: c.Next.In(d.h.g.location), Does: c.Does, Tell: d.tell(c.Tell)}
+		}
+		s.Calls = append(s.Calls, call)
+	}
+	return s
+}
+
+func (d *duties) turn(t duty.Turn) console.DutyTurn {
+	return console.DutyTurn{Shift: t.Shift, From: t.From, To: t.To, People: d.names(t.People)}
+}
+
+func (d *duties) tell(to []duty.Address) []console.DutyAddress {
+	list := []console.DutyAddress{}
+	for _, a := range to {
+		list = append(list, console.DutyAddress{Channel: a.Channel, People: d.names(a.People)})
+	}
+	return list
+}
+
+func (d *duties) names(ids []string) []access.Person {
+	people := []access.Person{}
+	for _, id := range ids {
+		p, _ := d.plan.Person(id)
+		people = append(people, access.Person{ID: id, Name: p.Name})
+	}
+	return people
 }

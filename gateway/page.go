@@ -201,7 +201,8 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		drill := pageDrill(*d, h.g.location)
 		s.Drill = &drill
 	}
-	s.Check = h.rounds.open()
+	s.Check = h.rounds.asked()
+	s.Duty = h.duty.state(now)
 	s.Components = h.components(s)
 	s.Health = h.wellness(now)
 	s.Phone = h.g.phone.messages()
@@ -230,6 +231,9 @@ func (h *hub) components(s *console.Snapshot) []console.Component {
 	for _, w := range h.g.watchers {
 		works, since, why := w.stand()
 		list = append(list, console.Component{Name: "heartbeat " + w.id, Working: works, Since: since, Why: i18n.T("the heartbeat does not arrive: %v", why)})
+	}
+	if s.Duty != nil {
+		list = append(list, console.Component{Name: "duty", Working: s.Duty.Alone.Format == "", Since: h.duty.alarming.since, Why: s.Duty.Alone})
 	}
 	for _, e := range s.Endpoints {
 		list = append(list, console.Component{Name: "endpoint " + e.ID, Working: e.Up, Since: e.Since, Why: i18n.T("not connected: %s", e.Error)})

@@ -101,7 +101,7 @@ func (r *reporter) gateway(now time.Time, h *hub) {
 		influx.Integer("devices", int64(len(h.live.devices))), influx.Integer("devices_online", online),
 		influx.Integer("signals", signals), influx.Integer("signals_bad", bad),
 		influx.Integer("alarms_open", int64(len(slices.DeleteFunc(h.board.Open(), func(a alarm.Alarm) bool { return a.Test })))), influx.Integer("queue_records", records),
-		influx.Integer("clock_ok", number(r.gate.clock.ok())),
+		influx.Integer("clock_ok", number(r.gate.clock.ok())), influx.Integer("roster_ok", number(h.duty.covered(now))),
 	}})
 }
 

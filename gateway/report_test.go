@@ -43,7 +43,7 @@ func TestTheGatewaysOwnSeries(t *testing.T) {
 		return list
 	}
 	for i, want := range []string{
-		`gateway,region=370305,site=home version="",uptime_s=x,queue_age_s=x,coverage=0.0,devices=1i,devices_online=0i,signals=2i,signals_bad=2i,alarms_open=0i,queue_records=xi,clock_ok=xi=x`,
+		`gateway,region=370305,site=home version="",uptime_s=x,queue_age_s=x,coverage=0.0,devices=1i,devices_online=0i,signals=2i,signals_bad=2i,alarms_open=0i,queue_records=xi,clock_ok=xi,roster_ok=0i=x`,
 		`site,region=370305,site=home name="颐康, 2",contact="Duty room",phone="0533-1",beds=60i,lat=36.5,lon=118.0=x`,
 		`health,device=gas,region=370305,site=home,zone=kitchen online=0i,bad=2i,stale=0i,reason=""=x`,
 		`health,device=gas,region=370305,site=home,zone=kitchen online=1i,bad=1i,stale=0i,reason=""=x`,

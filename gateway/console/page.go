@@ -54,7 +54,7 @@ type page struct {
 
 // allPages are the pages in the order of the navigation.
 func (w *web) allPages() []page {
-	return slices.Concat([]page{w.nowPage()}, w.alarmPages(), w.placePages(), []page{w.chartPage(), w.drillPage(), w.hazardPage(), w.reportPage(), w.healthPage(), w.wallPage()}, w.peoplePages())
+	return slices.Concat([]page{w.nowPage()}, w.alarmPages(), w.placePages(), []page{w.dutyPage(), w.chartPage(), w.drillPage(), w.hazardPage(), w.reportPage(), w.healthPage(), w.wallPage()}, w.peoplePages())
 }
 
 // look is one request for a page.
@@ -117,6 +117,9 @@ func bodiesOf(all []page) (bodies []string) {
 
 // missing is the body of a page whose URL names what there is not.
 const missing = "missing.html"
+
+// nowhere is the page of an address that no page has.
+var nowhere = page{body: missing, title: i18n.T("Not found"), view: func(*look) (any, error) { return nil, fs.ErrNotExist }}
 
 // pageRoutes are those of the pages.
 func (w *web) pageRoutes() []route {
@@ -209,6 +212,7 @@ type frameView struct {
 	Version string
 	Demo    bool
 	Modes   modesView
+	Duty    dutyView
 	Who     visitor
 	View    any
 }
@@ -230,6 +234,7 @@ func (w *web) frame(p page, s *Snapshot, q *look) frameView {
 		glanceView: seeGlance(s, q.Now, q.Lang),
 		Lang:       q.Lang, Path: p.path, Title: q.Title, Bare: p.bare, Site: q.Snapshot.Site, Version: q.Snapshot.Version, Demo: w.Demo,
 		Modes: modesOf(q.Snapshot, q.Snapshot.Time, q.Lang), Who: q.Who,
+		Duty: dutyOf(q.Snapshot, q.Lang),
 	}
 	f.Window = f.Headline
 	if p.path != "/" {

@@ -28,6 +28,7 @@ type Snapshot struct {
 	Tests      []ZoneTest     // zones under test
 	Drill      *Drill         // nil: none is on
 	Check      *DutyCheck     // that waits for its answer; nil: none does
+	Duty       *DutyState     // nil: there is no roster
 	Health     Health
 }
 
