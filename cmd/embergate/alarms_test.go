@@ -104,6 +104,7 @@ func startDaemon(t *testing.T, config string) *standing {
 		t.Fatal(err)
 	}
 	d.url = fmt.Sprintf("http://%s", listener.Addr())
+	mayAsk(t, dir)
 	root, err := conf.Load(d.file, conf.OS())
 	if err != nil {
 		t.Fatal(err)

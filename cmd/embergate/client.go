@@ -2,18 +2,27 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
+	"embergate/gateway"
+	"embergate/gateway/access"
 	"embergate/gateway/console"
 
 	"github.com/spf13/cobra"
@@ -21,9 +30,17 @@ import (
 
 // client speaks to the API of a running daemon.
 type client struct {
-	base, tokenFile string
-	lang            i18n.Lang
+	base, tokenFile, config string
+	lang                    i18n.Lang
+
+	local gateway.Local // the daemon of the configuration, where one was given
 }
+
+// usualURL is where the daemon of this machine is, if nobody says otherwise, and usualToken what it lays out there.
+const (
+	usualURL   = "http://127.0.0.1:8080"
+	usualToken = "/var/lib/embergate/" + access.ShellFile
+)
 
 // Bounds of one request.
 const (
@@ -34,8 +51,9 @@ const (
 // flags are those of every verb that speaks to a daemon.
 func (c *client) flags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.StringVar(&c.base, "url", "http://127.0.0.1:8080", "the console of the running daemon")
-	f.StringVar(&c.tokenFile, "token-file", "", "a file with the token to present")
+	f.StringVar(&c.base, "url", "", "the console of the running daemon (default: that of the configuration, or "+usualURL+")")
+	f.StringVar(&c.tokenFile, "token-file", os.Getenv("EMBERGATE_TOKEN_FILE"), "a file with the token to present (default: EMBERGATE_TOKEN_FILE, or what the daemon of this machine lays out)")
+	f.StringVarP(&c.config, "config", "c", "", "the configuration of the daemon, which says where it is")
 }
 
 // refused is what a daemon answered instead of doing it.
@@ -60,6 +78,9 @@ func (c *client) post(ctx context.Context, path string, body, v any) error {
 }
 
 func (c *client) call(ctx context.Context, method, path string, body, v any) error {
+	if err := c.locate(); err != nil {
+		return err
+	}
 	base, err := url.Parse(c.base)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return invalid{errors.New(c.lang.Say("--url %s: write it as http://127.0.0.1:8080", c.base))}
@@ -87,7 +108,12 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) err
 	if err := c.authorize(r); err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	way, done, err := c.way()
+	if err != nil {
+		return err
+	}
+	defer done()
+	answer, err := way.Do(r)
 	if err != nil {
 		return silent{errors.New(c.lang.Say("no daemon answers at %s: %s", c.base, cause(err)))}
 	}
@@ -125,17 +151,71 @@ func (c *client) location(ctx context.Context) *time.Location {
 	return at
 }
 
-// authorize presents the token of --token-file.
+// locate finds the daemon: --url, or where the configuration says that it listens.
+func (c *client) locate() error {
+	if c.config != "" && c.local.URL == "" {
+		root, err := conf.Load(c.config, conf.OS())
+		if err != nil {
+			return invalid{errors.New(c.lang.Say("the configuration cannot be read: %s", err))}
+		}
+		g, err := gateway.New(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		c.local = g.Local()
+	}
+	c.base = cmp.Or(c.base, c.local.URL, usualURL)
+	return nil
+}
+
+// authorize presents the token of --token-file; to the daemon of this machine the one that it lays out for whoever may
+// read it.
 func (c *client) authorize(r *http.Request) error {
-	if c.tokenFile == "" {
+	file := c.tokenFile
+	if file == "" && loopback(r.URL.Hostname()) || file == "" && c.base == c.local.URL {
+		file = cmp.Or(c.local.TokenFile, usualToken)
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	if file == "" {
 		return nil
 	}
-	token, err := os.ReadFile(c.tokenFile)
+	token, err := os.ReadFile(file)
 	if err != nil {
 		return invalid{errors.New(c.lang.Say("the token cannot be read: %s", err))}
 	}
 	r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	return nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// way is how the daemon is spoken to. One whose configuration is at hand has the certificate that stands there, whatever
+// name is in it; any other has one that the machine trusts.
+func (c *client) way() (_ *http.Client, done func(), err error) {
+	if c.local.Certificate == "" || c.base != c.local.URL {
+		return http.DefaultClient, func() {}, nil
+	}
+	data, err := os.ReadFile(c.local.Certificate)
+	if err != nil {
+		return nil, nil, errors.New(c.lang.Say("the console's certificate cannot be read: %s", err))
+	}
+	block, _ := pem.Decode(data)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = &tls.Config{
+		InsecureSkipVerify: true, // what is presented must be the very certificate of the file
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if block == nil || !bytes.Equal(s.PeerCertificates[0].Raw, block.Bytes) {
+				return fmt.Errorf("the certificate is not that of %s", c.local.Certificate)
+			}
+			return nil
+		},
+	}
+	return &http.Client{Transport: transport}, transport.CloseIdleConnections, nil
 }
 
 // cause is an error of the client without the address that it repeats.

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestDemo runs the demo without any server: its first alarm is on the page, on the duty phone and in the log, and it
@@ -85,6 +83,7 @@ console: {listen: "127.0.0.1:%d"}
 			t.Fatal(err)
 		}
 	}
+	mayAsk(t, filepath.Join(filepath.Dir(file), "data"))
 	hangup := make(chan os.Signal, 1)
 	write("first", "")
 	ctx, stop := context.WithCancel(t.Context())
@@ -123,19 +122,12 @@ console: {listen: "127.0.0.1:%d"}
 func openAlarm(t *testing.T, url string) (id string) {
 	t.Helper()
 	eventually(t, "one open alarm", func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/alarms", nil)
+		body, _, err := get(url + "/api/v1/alarms")
 		if err != nil {
 			return err
 		}
-		r, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		defer r.Body.Close()
 		var alarms []struct{ ID string }
-		if err := json.NewDecoder(r.Body).Decode(&alarms); err != nil {
+		if err := json.Unmarshal([]byte(body), &alarms); err != nil {
 			return err
 		}
 		if len(alarms) != 1 {

@@ -132,7 +132,7 @@ func explainRule() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			daemon.lang = lang
+			daemon.lang, daemon.local = lang, g.Local()
 			id, _, _ := strings.Cut(args[0], "@")
 			list := g.RulesInForce()
 			i := slices.IndexFunc(list, func(r gateway.RuleInForce) bool { return r.ID == id })

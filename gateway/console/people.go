@@ -216,11 +216,16 @@ func (w *web) getUsers(rw http.ResponseWriter, r *http.Request) {
 
 func (w *web) users(r *http.Request) (any, error) {
 	all, err := w.Access.Users(r.Context())
+	return Accounts(all), err
+}
+
+// Accounts are users as the API shows them.
+func Accounts(all []access.KnownUser) any {
 	users := []userJSON{}
 	for _, u := range all {
 		users = append(users, userOf(u))
 	}
-	return users, err
+	return users
 }
 
 func (w *web) addUser(rw http.ResponseWriter, r *http.Request) {
@@ -282,11 +287,16 @@ func (w *web) getTokens(rw http.ResponseWriter, r *http.Request) {
 
 func (w *web) tokens(r *http.Request) (any, error) {
 	all, err := w.Access.Tokens(r.Context())
+	return Tokens(all), err
+}
+
+// Tokens are tokens as the API shows them.
+func Tokens(all []access.KnownToken) any {
 	tokens := []tokenJSON{}
 	for _, t := range all {
 		tokens = append(tokens, tokenOf(t))
 	}
-	return tokens, err
+	return tokens
 }
 
 func (w *web) addToken(rw http.ResponseWriter, r *http.Request) {
