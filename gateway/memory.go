@@ -30,7 +30,7 @@ func (h *hub) remember(ctx context.Context) {
 			own[key] = s.own
 		}
 	}
-	if err := errors.Join(h.setting(ctx, silenceKey, silent), h.setting(ctx, seenKey, own), h.rememberDerived(ctx), h.keepUptime(ctx, now)); err != nil {
+	if err := errors.Join(h.setting(ctx, silenceKey, silent), h.setting(ctx, seenKey, own), h.rememberDerived(ctx), h.keepUptime(ctx, now), h.rounds.rememberFaults(ctx, now)); err != nil {
 		h.log.Error("silence of devices not remembered", "err", err)
 	}
 	h.remembered = now

@@ -26,21 +26,24 @@ type rounds struct {
 	h        *hub
 	checks   *duty.Checks // nil: there is no roster
 	hazards  *duty.Hazards
-	over     []console.HandOver // newest first
-	settings []store.Setting    // that are not on disk yet
-	looked   time.Time          // when hazards were looked for
+	over     []console.HandOver   // newest first
+	settings []store.Setting      // that are not on disk yet
+	looked   time.Time            // when hazards were looked for
+	faults   map[string]time.Time // since when each fault has been open, by the clock that is never set
 }
 
 // Settings of the store, and how many hand-overs are kept besides the journal.
 const (
 	checksKey     = "checks"
 	hazardKey     = "hazard/"
+	faultsKey     = "faults"
 	handOversKey  = "handovers"
 	mostHandOvers = 60
 )
 
 func newRounds(ctx context.Context, h *hub, now time.Time) *rounds {
-	r := &rounds{h: h}
+	r := &rounds{h: h, faults: map[string]time.Time{}}
+	r.recallFaults(ctx, now)
 	plan := h.g.plan
 	if plan == nil {
 		plan = &duty.Plan{Config: duty.Config{Hazards: duty.UsualHazards}}
@@ -82,15 +85,48 @@ func (r *rounds) tick(now time.Time) {
 			r.check(now, e)
 		}
 	}
-	if now.Sub(r.looked) < time.Minute {
+	if now.Sub(r.looked) < time.Minute || r.h.gate.doubtedFor() > 0 { // a due time is one of the calendar
 		return
 	}
 	r.looked = now
-	for _, hz := range r.hazards.Faults(now, r.h.board.Open()) {
+	open := r.h.board.Open()
+	for _, hz := range r.hazards.Faults(now, open, func(a alarm.Alarm) time.Duration { return now.Sub(r.open(now, a)) }) {
 		r.hazard(now, hz, "opened", alarm.Act{})
 	}
 	for _, hz := range r.hazards.Overdue(now) {
 		r.hazard(now, hz, "overdue", alarm.Act{})
+	}
+}
+
+// open is since when a fault has been open.
+func (r *rounds) open(now time.Time, a alarm.Alarm) time.Time {
+	if _, known := r.faults[a.ID]; !known {
+		r.faults[a.ID] = now
+	}
+	return r.faults[a.ID]
+}
+
+// rememberFaults keeps for how long faults have been open, of those that are still.
+func (r *rounds) rememberFaults(ctx context.Context, now time.Time) error {
+	ran := map[string]time.Duration{}
+	open := r.h.board.Open()
+	for id, since := range r.faults {
+		if !slices.ContainsFunc(open, func(a alarm.Alarm) bool { return a.ID == id }) {
+			delete(r.faults, id)
+			continue
+		}
+		ran[id] = now.Sub(since)
+	}
+	return r.h.setting(ctx, faultsKey, ran)
+}
+
+func (r *rounds) recallFaults(ctx context.Context, now time.Time) {
+	ran := map[string]time.Duration{}
+	if err := r.h.readSetting(ctx, faultsKey, &ran); err != nil {
+		r.h.log.Error("age of faults not recalled", "err", err)
+	}
+	for id, d := range ran {
+		r.faults[id] = now.Add(-max(d, 0))
 	}
 }
 
@@ -109,7 +145,7 @@ func (r *rounds) check(now time.Time, e duty.CheckEvent) {
 	if e.Missed {
 		var names []string
 		for _, id := range e.People {
-			p, _ := r.h.g.person(id)
+			p, _ := r.h.g.Person(id)
 			names = append(names, p.Name)
 		}
 		ev.ID, ev.Type, ev.Note = e.ID+"/missed", "duty.missed", strings.TrimSpace(e.Shift+" "+strings.Join(names, " "))
@@ -140,15 +176,15 @@ func (r *rounds) hazard(now time.Time, hz duty.Hazard, what string, act alarm.Ac
 	})
 }
 
-// Check is the duty check that waits for its answer; nil: none does.
-func (r *rounds) open() *console.DutyCheck {
+// check is the duty check that waits for its answer; nil: none does.
+func (r *rounds) asked() *console.DutyCheck {
 	if r.checks == nil || r.checks.Open == nil {
 		return nil
 	}
 	c := r.checks.Open
 	d := &console.DutyCheck{ID: c.ID, Shift: c.Shift, Asked: c.Asked.In(r.h.g.location), Until: c.Until.In(r.h.g.location)}
 	for _, id := range c.People {
-		p, _ := r.h.g.person(id)
+		p, _ := r.h.g.Person(id)
 		d.People = append(d.People, p.Name)
 	}
 	return d
@@ -160,7 +196,7 @@ func (h *hub) AnswerCheck(ctx context.Context, id string, a alarm.Act) (d consol
 		if strings.TrimSpace(a.By) == "" {
 			return nil, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("say who does this")}
 		}
-		if open := h.rounds.open(); open != nil {
+		if open := h.rounds.asked(); open != nil {
 			d = *open
 		}
 		if h.rounds.checks == nil {

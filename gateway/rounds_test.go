@@ -59,7 +59,7 @@ func (d *dutyStory) asked() *console.DutyCheck {
 	for range 24 * 60 {
 		d.at += time.Minute
 		d.h.tick(d.now())
-		if c := d.h.rounds.open(); c != nil {
+		if c := d.h.rounds.asked(); c != nil {
 			return c
 		}
 	}
@@ -77,7 +77,7 @@ func TestAMissedDutyCheckIsToldToTheSupervisor(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	d.kill(t)
-	if again := d.h.rounds.open(); again == nil || again.ID != c.ID {
+	if again := d.h.rounds.asked(); again == nil || again.ID != c.ID {
 		t.Fatalf("after the power cut %+v is open", again)
 	}
 	d.until(d.at + 9*time.Minute)

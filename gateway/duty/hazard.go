@@ -170,13 +170,14 @@ func (hz *Hazards) add(now time.Time, h Hazard, by string) Hazard {
 	return h
 }
 
-// Faults answers the hazards that faults have become by now: those open for long that none stands for yet.
-func (hz *Hazards) Faults(now time.Time, open []alarm.Alarm) (made []Hazard) {
+// Faults answers the hazards that faults have become by now: those open for long that none stands for yet. Open is how long
+// an alarm has been, by a clock that is never set.
+func (hz *Hazards) Faults(now time.Time, alarms []alarm.Alarm, open func(alarm.Alarm) time.Duration) (made []Hazard) {
 	if hz.plan.Hazards.After == 0 {
 		return nil
 	}
-	for _, a := range open {
-		if a.Level != "fault" || a.Drill || a.Test || !a.Active() || now.Sub(a.RaisedAt) < hz.plan.Hazards.After {
+	for _, a := range alarms {
+		if a.Level != "fault" || a.Drill || a.Test || !a.Active() || open(a) < hz.plan.Hazards.After {
 			continue
 		}
 		if slices.ContainsFunc(hz.list, func(h *Hazard) bool { return h.Alarm == a.ID }) {

@@ -62,14 +62,17 @@ func TestAFaultThatStaysBecomesAHazardOnce(t *testing.T) {
 	over.ID, over.State = "3", alarm.Returned
 	fire.ID, fire.Level = "4", rules.LevelAlarm
 	open := []alarm.Alarm{fault, drill, over, fire}
-	if made := hz.Faults(monday.Add(23*time.Hour), open); made != nil {
+	age := func(d time.Duration) func(alarm.Alarm) time.Duration {
+		return func(alarm.Alarm) time.Duration { return d }
+	}
+	if made := hz.Faults(monday.Add(23*time.Hour), open, age(23*time.Hour)); made != nil {
 		t.Errorf("%+v within 24 h", made)
 	}
-	made := hz.Faults(monday.Add(24*time.Hour), open)
+	made := hz.Faults(monday.Add(24*time.Hour), open, age(24*time.Hour))
 	if len(made) != 1 || made[0].Alarm != "1" || made[0].Title != "201 no answer" || made[0].Source != FromFault {
 		t.Fatalf("%+v", made)
 	}
-	if again := NewHazards(p, hz.List(monday)).Faults(monday.Add(48*time.Hour), open); again != nil {
+	if again := NewHazards(p, hz.List(monday)).Faults(monday.Add(48*time.Hour), open, age(48*time.Hour)); again != nil {
 		t.Errorf("%+v once more", again)
 	}
 }
