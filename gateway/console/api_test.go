@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(browsing{m}) }
 
 // ask sends one request to a handler, as a program on the same machine does; headers come in pairs.
 func ask(t testing.TB, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
@@ -333,8 +333,8 @@ func TestActs(t *testing.T) {
 		{"with a body of another kind", "ack", `["张三"]`, nil, "", 400, "JSON"},
 		{"with a body too long", "ack", `{"by":"` + strings.Repeat("x", maxBody) + `"}`, nil, "", 413, "16384"},
 		{"that the alarm refuses", "ack", `{"by":"张三"}`, refused, "", 409, `没有报警 \"because\"`},
-		{"that lacks something", "ack", `{"by":"张三"}`, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("closed")}, "", 400, "已结束"},
-		{"on an alarm that there is not", "ack", `{"by":"张三"}`, &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("closed")}, "", 404, "已结束"},
+		{"that lacks something", "ack", `{"by":"张三"}`, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("closed")}, "", 400, "已结案"},
+		{"on an alarm that there is not", "ack", `{"by":"张三"}`, &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("closed")}, "", 404, "已结案"},
 		{"that the gateway fails at", "ack", `{"by":"张三"}`, errors.New("disk full"), "", 500, "原因见日志"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -35,6 +35,7 @@ type asset struct {
 // contentTypes are set here, because the table of the mime package depends on the machine.
 var contentTypes = map[string]string{
 	".css":         "text/css; charset=utf-8",
+	".png":         "image/png",
 	".js":          "text/javascript; charset=utf-8",
 	".svg":         "image/svg+xml",
 	".webmanifest": "application/manifest+json",
@@ -43,14 +44,19 @@ var contentTypes = map[string]string{
 func loadAssets() assets {
 	a := assets{byName: map[string]asset{}, names: map[string]string{}}
 	all := sha256.New()
+	naming := map[string][]byte{} // files that name others
 	err := fs.WalkDir(files, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		data, err := files.ReadFile(p)
 		all.Write(data)
-		if path.Dir(p) == "assets" {
-			a.add(path.Base(p), data)
+		switch base := path.Base(p); {
+		case path.Dir(p) != "assets":
+		case base == "sw.js" || path.Ext(base) == ".webmanifest":
+			naming[base] = data
+		default:
+			a.add(base, data)
 		}
 		return err
 	})
@@ -58,15 +64,20 @@ func loadAssets() assets {
 		panic(fmt.Sprintf("console: %v", err)) // our own embedded files
 	}
 	a.all = hex.EncodeToString(all.Sum(nil)[:8])
+	for base, data := range naming {
+		for name := range a.names {
+			for _, quote := range []string{`"`, `'`} {
+				data = bytes.ReplaceAll(data, []byte(quote+name+quote), []byte(quote+"/assets/"+a.names[name]+quote))
+			}
+		}
+		a.add(base, bytes.ReplaceAll(data, []byte("VERSION"), []byte(a.all)))
+	}
 	return a
 }
 
-// add takes in a file. They come in alphabetical order, so that the manifest finds the icon that it names.
+// add takes in a file.
 func (a assets) add(base string, data []byte) {
 	ext := path.Ext(base)
-	if ext == ".webmanifest" {
-		data = bytes.ReplaceAll(data, []byte("icon.svg"), []byte(a.names["icon.svg"]))
-	}
 	sum := sha256.Sum256(data)
 	name := strings.TrimSuffix(base, ext) + "." + hex.EncodeToString(sum[:4]) + ext
 	a.names[base] = name

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,99 +14,232 @@ import (
 	"embergate/gateway/alarm"
 )
 
-// TestBrowserShowsThePageAtEveryWidth looks at the page with a real browser: nothing is cut off, nothing scrolls sideways,
-// and the page complains of nothing. With EMBERGATE_SHOTS=DIR the pictures are kept.
-func TestBrowserShowsThePageAtEveryWidth(t *testing.T) {
-	b := startChromium(t)
+// everyPage are addresses of all pages of the canned home; each row of the table of pages has one at least.
+var everyPage = []string{
+	"/", "/alarms", "/alarms?span=open&class=gas", "/alarms/00000007", "/zones", "/devices/kitchen-gas", "/devices/smoke-201",
+	"/charts", "/charts?signal=kitchen-gas.lel", "/charts?device=main-meter&span=7d", "/drills", "/duty", "/hazards", "/reports", "/health", "/wall", "/no/such/page",
+}
+
+// TestBrowserShowsEveryPageAtEveryWidth looks at each page with a real browser: nothing is cut off, nothing scrolls sideways, no
+// request leaves the host, the page complains of nothing, and axe finds nothing serious. With EMBERGATE_SHOTS=DIR the pictures
+// are kept.
+func TestBrowserShowsEveryPageAtEveryWidth(t *testing.T) {
 	for _, l := range i18n.Langs {
-		h := home{l, time.Now().In(noon.Location())}
-		for name, s := range map[string]*Snapshot{"well": h.well(), "evening": h.evening(), "start": nil} {
-			c := newCanned(s)
+		t.Run(string(l), func(t *testing.T) {
+			t.Parallel()
+			b := browser(t)
+			c := newCanned(home{l, time.Now().In(noon.Location())}.evening())
 			c.live = true
 			server := httptest.NewServer(consoleOf(t, c, i18n.Chinese))
-			for _, width := range []int{320, 768, 1440} {
-				for _, scheme := range []string{"light", "dark"} {
-					what := fmt.Sprintf("%s-%s-%d-%s", name, l, width, scheme)
-					b.screen(width, 900, scheme)
-					b.open(server.URL + "/?lang=" + string(l))
-					var overflow int
-					b.value("document.documentElement.scrollWidth - innerWidth", &overflow)
-					if overflow > 0 {
-						t.Errorf("%s: the page is %d px too wide", what, overflow)
-					}
-					for _, complaint := range b.complaints() {
-						t.Errorf("%s: %s", what, complaint)
-					}
-					b.keep(what)
-				}
+			defer server.Close()
+			defer b.close()
+			for _, path := range everyPage {
+				lookAt(t, b, server.URL, path, l)
 			}
-			b.open("about:blank")
-			server.Close()
+		})
+	}
+}
+
+// lookAt opens one page and looks at it on a phone, a tablet and a desk.
+func lookAt(t *testing.T, b *tab, host, path string, l i18n.Lang) {
+	t.Helper()
+	sep := "?"
+	if strings.Contains(path, "?") {
+		sep = "&"
+	}
+	for i, width := range []int{320, 768, 1440} {
+		scheme := []string{"light", "dark"}[(i+len(path))%2]
+		what := fmt.Sprintf("%s %s %d %s", path, l, width, scheme)
+		b.screen(width, 900, scheme)
+		if i == 0 {
+			b.open(host + path + sep + "lang=" + string(l))
+		}
+		var overflow int
+		b.value("document.documentElement.scrollWidth - innerWidth", &overflow)
+		if overflow > 0 {
+			var wide string
+			b.value(`[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 120)).slice(0, 3).join('\n')`, &wide)
+			t.Errorf("%s: the page is %d px too wide:\n%s", what, overflow, wide)
+		}
+		if axeSource() != "" && i != 1 {
+			for _, found := range b.axe() {
+				t.Errorf("%s: %s", what, found)
+			}
+		}
+		b.keep(strings.NewReplacer("/", "-", "?", "-", "&", "-", "=", "-", " ", "-").Replace(what))
+	}
+	for _, complaint := range b.complaints() {
+		if path != "/no/such/page" || !strings.Contains(complaint, "404") {
+			t.Errorf("%s: %s", path, complaint)
+		}
+	}
+	for _, stray := range b.strays(host) {
+		t.Errorf("%s asks for %s", path, stray)
+	}
+}
+
+// TestEveryPageIsLookedAt keeps everyPage whole.
+func TestEveryPageIsLookedAt(t *testing.T) {
+	mux := http.NewServeMux()
+	w := newWeb(optionsOf(newCanned(nil), i18n.Chinese))
+	for _, r := range w.pageRoutes() {
+		mux.HandleFunc(r.pattern, func(http.ResponseWriter, *http.Request) {})
+	}
+	looked := map[string]bool{}
+	for _, path := range everyPage {
+		_, pattern := mux.Handler(httptest.NewRequest("GET", path, nil))
+		looked[pattern] = true
+	}
+	for _, r := range w.pageRoutes() {
+		if !looked[r.pattern] {
+			t.Errorf("no test looks at %s", r.pattern)
 		}
 	}
 }
 
+func TestBrowserShowsAHomeThatIsWellAndOneThatStarts(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	for name, s := range map[string]*Snapshot{"well": home{i18n.Chinese, time.Now().In(noon.Location())}.well(), "start": nil} {
+		c := newCanned(s)
+		c.live = true
+		server := httptest.NewServer(consoleOf(t, c, i18n.Chinese))
+		for _, path := range []string{"/", "/zones", "/health", "/wall"} {
+			lookAt(t, b, server.URL, path, i18n.Chinese)
+		}
+		b.keep(name)
+		b.close()
+		server.Close()
+	}
+}
+
 // browse opens the page of a canned home that lives, in a window as wide as a phone.
-func browse(t *testing.T, b *chromium, c *canned, l i18n.Lang) *httptest.Server {
+func browse(t *testing.T, b *tab, c *canned, l i18n.Lang) *httptest.Server {
 	t.Helper()
 	c.live = true
 	server := httptest.NewServer(consoleOf(t, c, l))
-	t.Cleanup(func() { b.call("Page.navigate", map[string]any{"url": "about:blank"}, nil); server.Close() })
+	t.Cleanup(server.Close)
+	t.Cleanup(b.close)
 	b.screen(375, 800, "light")
 	b.open(server.URL + "/?lang=" + string(l))
 	return server
 }
 
 func TestBrowserFollowsTheGatewayAndActsInTwoTaps(t *testing.T) {
-	b := startChromium(t)
+	t.Parallel()
+	b := browser(t)
 	now := home{i18n.Chinese, time.Now()}
 	c := newCanned(now.well())
-	browse(t, b, c, i18n.Chinese)
+	server := browse(t, b, c, i18n.Chinese)
 	b.until(`document.getElementById('glance').dataset.mood === 'well'`)
+	b.until(`document.getElementById('news').textContent === ''`)
 
 	c.set(now.evening())
 	b.until(`document.getElementById('headline').textContent === '一层 / 厨房：厨房燃气高报，联动切断'`)
 	b.until(`document.title.startsWith('一层 / 厨房') && document.getElementById('live').dataset.sound === 'alarm'`)
 	b.until(`document.querySelector('#device-kitchen-gas .value').textContent === '31.6 %LEL'`)
-	b.value(`document.querySelector('#more-kitchen-gas summary').click()`, nil)
-	c.set(now.evening())
-	b.value(`refreshes = 0; document.addEventListener('refreshed', () => refreshes++)`, nil)
-	b.until(`refreshes > 1 && document.getElementById('more-kitchen-gas').open`) // what a person unfolded stays
+	b.until(`document.getElementById('news').textContent.startsWith('一层 / 厨房')`) // read out
 
 	// The first time the page asks for a name; the act is then done by one tap more.
-	b.value(`document.getElementById('ack-00000007').click()`, nil)
+	b.click("#ack-00000007")
 	b.until(`document.getElementById('act').open && document.activeElement.id === 'act-by'`)
 	b.value(`document.getElementById('act-do').click()`, nil) // without a name the browser does not let it go
-	b.value(`document.getElementById('act-by').value = '张三'; document.getElementById('act-do').click()`, nil)
+	b.value(`document.getElementById('act-by').value = '张三'`, nil)
+	b.click("#act-do")
 	b.until(`!document.getElementById('act').open`)
 
 	// What the gateway refuses is said in the dialog, which stays.
-	b.value(`document.getElementById('silence-00000007').click()`, nil)
+	b.click("#silence-00000007")
 	b.until(`document.activeElement.id === 'act-do'`) // the name is known: the second tap does it
 	c.mu.Lock()
-	c.refuse = &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("closed")}
+	c.refuse = &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("Too long")}
 	c.mu.Unlock()
 	for _, complaint := range b.complaints() {
 		t.Error(complaint)
 	}
-	b.value(`document.getElementById('act-do').click()`, nil)
-	b.until(`document.getElementById('act-error').textContent === '已结束'`)
+	b.click("#act-do")
+	b.until(`document.getElementById('act-error').textContent === '太长'`)
 	b.keep("dialog-zh")
 	c.mu.Lock()
 	c.refuse = nil
 	c.mu.Unlock()
-	b.value(`document.getElementById('act-do').click()`, nil)
+	b.click("#act-do")
 	b.until(`!document.getElementById('act').open`)
+	b.open(server.URL + "/alarms/00000003?lang=zh") // over, and waits for its verdict
+	b.click("#verdict-00000003")
+	b.value(`document.getElementById('act-verdict').value = 'false:cooking'`, nil)
+	b.click("#act-do")
+	b.until(`!document.getElementById('act').open`)
+	b.click("#shelve-00000003")
+	b.until(`document.getElementById('act-note').required && !document.getElementById('act-until').closest('[data-for]').hidden`)
+	b.click("#act-cancel")
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	want := []string{"ack 00000007 by 张三 via console: ", "silence 00000007 by 张三 via console: "}
+	want := []string{"ack 00000007 by 张三 via console: ", "silence 00000007 by 张三 via console: ", "verdict false:cooking 00000003 by 张三 via console: "}
 	if !slices.Equal(c.done, want) {
 		t.Errorf("done %q, want %q", c.done, want)
 	}
 }
 
+func TestBrowserGoesFromPageToPageWithoutLosingTheStream(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	c := newCanned(home{i18n.English, time.Now()}.evening())
+	browse(t, b, c, i18n.English)
+	b.screen(1280, 800, "light")
+	b.value(`stays = true`, nil) // a variable of this document
+	for _, step := range []struct{ tap, there string }{
+		{`#nav a[href="/zones"]`, `location.pathname === '/zones' && document.querySelector('#nav [aria-current]').textContent === 'Places'`},
+		{`#device-kitchen-gas a`, `location.pathname === '/devices/kitchen-gas' && document.title.startsWith('Kitchen gas detector')`},
+		{`a[href="/charts?signal=kitchen-gas.lel"]`, `location.pathname === '/charts' && document.querySelector('.chart .mean')`},
+		{`#strip`, `location.pathname === '/' && document.getElementById('glance')`},
+	} {
+		b.click(step.tap)
+		b.until(step.there)
+		b.until(`document.activeElement.id === 'live' && stays`)
+	}
+	b.value(`history.back()`, nil)
+	b.until(`location.pathname === '/charts' && document.querySelector('.chart .mean') && stays`)
+	b.value(`document.querySelector('#language').click()`, nil)
+	b.until(`document.documentElement.lang === 'zh-CN' && location.pathname === '/charts'`)
+	b.click(`#nav a[href="/health"]`)
+	b.until(`document.documentElement.lang === 'zh-CN' && document.querySelector('h1').textContent === '系统状态'`) // it is remembered
+	for _, complaint := range b.complaints() {
+		t.Error(complaint)
+	}
+}
+
+func TestBrowserSendsFormsAndFoldsTheNavigationOfAPhone(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	c := newCanned(home{i18n.English, time.Now()}.well())
+	server := browse(t, b, c, i18n.English)
+	b.until(`getComputedStyle(document.querySelector('#nav .rest')).display === 'none'`)
+	b.click("#more")
+	b.until(`getComputedStyle(document.querySelector('#nav .rest')).display !== 'none' && document.getElementById('more').ariaExpanded === 'true'`)
+	b.click(`#nav a[href="/drills"]`)
+	b.until(`location.pathname === '/drills' && document.getElementById('more').ariaExpanded === 'false'`)
+	b.value(`(() => { const f = document.getElementById('start-drill'); f.elements.signal.value = 'smoke-201.smoke'; f.elements.by.value = 'Li'; f.elements.note.value = 'night'; })()`, nil)
+	b.click("#start-drill button")
+	b.until(`document.querySelector('#start-drill button').textContent === 'Really? Everybody is called.'`)
+	b.click("#start-drill button")
+	b.until(`document.getElementById('start-drill').elements.note.value === ''`)
+	b.value(`document.querySelector('#start-test [data-to]').value = 'f2'`, nil)
+	b.until(`document.querySelector('#start-test [name=by]').value === 'Li'`) // who acts is remembered
+	b.click("#start-test button")
+	b.until(`document.querySelector('#start-test [data-to]').value === ''`)
+	b.open(server.URL + "/devices/nobody")
+	b.until(`document.body.innerText.includes('Not found')`)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.done) != 2 || !strings.HasPrefix(c.done[0], "drill until 20") || !strings.HasSuffix(c.done[0], " smoke-201.smoke by Li via console: night") || !strings.Contains(c.done[1], " f2 by Li via console") {
+		t.Errorf("done %q", c.done)
+	}
+}
+
 func TestBrowserNeverTurnsOneButtonIntoAnother(t *testing.T) {
-	b := startChromium(t)
+	t.Parallel()
+	b := browser(t)
 	now := home{i18n.Chinese, time.Now()}
 	c := newCanned(now.evening())
 	browse(t, b, c, i18n.Chinese)
@@ -119,7 +253,17 @@ func TestBrowserNeverTurnsOneButtonIntoAnother(t *testing.T) {
 }
 
 func TestBrowserShowsALostGatewayAndOneThatIsBack(t *testing.T) {
-	b := startChromium(t)
+	t.Parallel()
+	for _, path := range []string{"/", "/zones", "/devices/kitchen-gas", "/wall"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			loseTheGateway(t, path)
+		})
+	}
+}
+
+func loseTheGateway(t *testing.T, path string) {
+	b := browser(t)
 	c := newCanned(home{i18n.English, time.Now()}.well())
 	c.live = true
 	var lost atomic.Bool // a cable that is pulled: nothing is refused, nothing arrives
@@ -132,8 +276,8 @@ func TestBrowserShowsALostGatewayAndOneThatIsBack(t *testing.T) {
 		inner.ServeHTTP(rw, r)
 	}))
 	defer server.Close()
-	defer b.call("Page.navigate", map[string]any{"url": "about:blank"}, nil)
-	b.open(server.URL + "/?lang=en")
+	defer b.close()
+	b.open(server.URL + path + "?lang=en")
 	b.until(`document.getElementById('lost').hidden`)
 	lost.Store(true)
 	server.CloseClientConnections()
@@ -143,39 +287,60 @@ func TestBrowserShowsALostGatewayAndOneThatIsBack(t *testing.T) {
 	b.until(`getComputedStyle(document.getElementById('live')).filter === 'grayscale(1)'`)
 	b.until(`/^\d+ s ago$/.test(document.getElementById('lost-age').textContent)`)
 	b.until(`document.title === 'No connection to the gateway'`)
-	b.until(`getComputedStyle(document.getElementById('headline')).textDecorationLine === 'line-through'`) // it said that all is well
+	b.until(`getComputedStyle(document.querySelector('#headline, .strip > span')).textDecorationLine === 'line-through'`) // it said that all is well
 	b.keep("lost-en")
 	lost.Store(false)
-	b.until(`document.getElementById('lost').hidden && !document.documentElement.classList.contains('lost') && document.title.startsWith('All is well')`)
+	b.until(`document.getElementById('lost').hidden && !document.documentElement.classList.contains('lost') && document.title.includes('All is well')`)
 
 	c.mu.Lock()
 	c.live = false // the gateway answers, but its hub stands still
 	c.mu.Unlock()
-	b.until(`document.getElementById('glance').dataset.mood === 'unknown' && document.getElementById('live').hasAttribute('data-frozen')`)
+	b.until(`document.getElementById('live').dataset.mood === 'unknown' && document.getElementById('live').hasAttribute('data-frozen')`)
 }
 
 func TestBrowserWithoutScriptShowsTheTruth(t *testing.T) {
-	b := startChromium(t)
+	t.Parallel()
+	b := browser(t)
 	b.call("Emulation.setScriptExecutionDisabled", map[string]any{"value": true}, nil)
 	c := newCanned(home{i18n.Chinese, time.Now()}.evening())
 	server := httptest.NewServer(consoleOf(t, c, i18n.Chinese))
 	defer server.Close()
+	defer b.close()
 	b.screen(375, 800, "light")
 	b.open(server.URL + "/")
 	b.until(`document.body.innerText.includes('没有 JavaScript，本页不会自动更新')`)
 	b.until(`document.getElementById('headline').innerText === '一层 / 厨房：厨房燃气高报，联动切断'`)
 	b.until(`document.getElementById('sound').hidden`)
-	b.call("Page.navigate", map[string]any{"url": "about:blank"}, nil)
+	b.until(`getComputedStyle(document.querySelector('#nav .rest')).display !== 'none'`) // nothing is folded away for good
 }
 
 func TestBrowserSaysThatSoundIsOffUntilSomebodyTaps(t *testing.T) {
-	b := startChromium(t)
+	t.Parallel()
+	b := browser(t)
 	browse(t, b, newCanned(home{i18n.Chinese, time.Now()}.evening()), i18n.Chinese)
 	b.until(`document.getElementById('sound').textContent === '声音未开，点此开启'`)
-	var at struct{ X, Y float64 }
-	b.value(`(() => { const r = document.getElementById('sound').getBoundingClientRect(); return {X: r.x + r.width / 2, Y: r.y + r.height / 2}; })()`, &at)
-	for _, kind := range []string{"mousePressed", "mouseReleased"} {
-		b.call("Input.dispatchMouseEvent", map[string]any{"type": kind, "x": at.X, "y": at.Y, "button": "left", "clickCount": 1}, nil)
-	}
-	b.until(`document.getElementById('sound').textContent === '声音已开'`)
+	b.value(`shaken = 0; navigator.vibrate = () => { shaken++; return true; }`, nil)
+	b.click("#sound")
+	b.until(`document.getElementById('sound').textContent === '声音已开' && shaken > 0`)
+	b.click(`#nav a[href="/zones"]`)
+	b.until(`location.pathname === '/zones' && document.getElementById('sound').textContent === '声音已开'`)
+}
+
+func TestBrowserSaysPlainlyWhenThereIsNoConnection(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	c := newCanned(home{i18n.English, time.Now()}.well())
+	c.live = true
+	server := httptest.NewUnstartedServer(consoleOf(t, c, i18n.English))
+	server.Start()
+	address := server.Listener.Addr().String()
+	b.open(server.URL + "/?lang=en")
+	b.until(`navigator.serviceWorker.controller`)
+	b.close()
+	server.Close()
+	b.call("Page.navigate", map[string]any{"url": "http://" + address + "/"}, nil)
+	b.until(`document.querySelector('h1') && document.querySelector('h1').textContent === 'No connection to the gateway'`)
+	b.until(`!document.body.innerText.includes('All is well')`)
+	b.keep("offline")
+	b.close()
 }

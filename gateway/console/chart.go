@@ -41,20 +41,25 @@ func midnight(now time.Time) time.Time {
 	return time.Date(y, m, d+1, 0, 0, 0, 0, now.Location())
 }
 
-// around is the time of an alarm, with half an hour before it and after.
+// around is the time of an alarm, with ten minutes before it and after. Of the last day the history has every change, of
+// what was before minutes.
 func around(a alarm.Alarm, now time.Time) stretch {
-	from, to := a.RaisedAt.Add(-30*time.Minute), now
-	if a.ClearedAt != nil && a.ClearedAt.Add(30*time.Minute).Before(now) {
-		to = a.ClearedAt.Add(30 * time.Minute)
+	const margin = 10 * time.Minute
+	from, to := a.RaisedAt.Add(-margin), now
+	if a.ClearedAt != nil && a.ClearedAt.Add(margin).Before(now) {
+		to = a.ClearedAt.Add(margin)
 	}
 	from = from.In(now.Location()).Truncate(time.Minute)
 	minutes := int(min(to.Sub(from), longestHistory)/time.Minute) + 1
 	to = from.Add(time.Duration(minutes) * time.Minute)
-	layout := "15:04"
+	layout, points := "15:04", 300
 	if minutes > 24*60 {
 		layout = "01-02 15:04"
 	}
-	return labelled(from, to, min(minutes, 360), 4, layout)
+	if now.Sub(from) > 23*time.Hour {
+		points = min(points, minutes)
+	}
+	return labelled(from, to, points, 4, layout)
 }
 
 func labelled(from, to time.Time, points, parts int, layout string) stretch {
@@ -101,7 +106,6 @@ func draw(sig Signal, s stretch, steps []Step, now time.Time, l i18n.Lang) *char
 	x := func(t time.Time) float64 { return chartWidth * float64(t.Sub(s.from)) / float64(s.to.Sub(s.from)) }
 	low, high, sum := math.Inf(1), math.Inf(-1), 0.0
 	good, known := 0.0, 0.0
-	width := s.to.Sub(s.from) / time.Duration(max(len(steps), 1))
 	for i := range steps {
 		if st := &steps[i]; st.Mean != nil {
 			low, high = min(low, *st.Min), max(high, *st.Max)
@@ -135,7 +139,7 @@ func draw(sig Signal, s stretch, steps []Step, now time.Time, l i18n.Lang) *char
 	}
 	if !v.Empty {
 		v.Least, v.Most, v.Middle = sig.say(low, l), sig.say(high, l), sig.say(sum/good, l)
-		v.Summary = l.Say("A value for %d %% of the time", int(math.Floor(100*min(good/max(known, float64(width)/1e9), 1))))
+		v.Summary = l.Say("A value for %s %% of the time", number(math.Floor(1000*min(good/known, 1))/10))
 	}
 	return v
 }

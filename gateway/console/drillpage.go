@@ -10,7 +10,7 @@ import (
 
 // drillPage begins and ends drills and tests, and shows how long the last drills took.
 func (w *web) drillPage() page {
-	return page{path: "/drills", role: Viewer, title: i18n.T("Drills and tests"), nav: "/drills", body: "drills.html", view: w.seeDrills}
+	return page{path: "/drills", role: Viewer, title: i18n.T("Drills"), nav: "/drills", body: "drills.html", view: w.seeDrills}
 }
 
 type drillsView struct {

@@ -63,7 +63,7 @@ func TestTheHeadlineSaysTheMostUrgentThingAndIsNeverWellInDoubt(t *testing.T) {
 		{"an endpoint that is down", []func(*Snapshot){func(s *Snapshot) { s.Endpoints[1].Up = false }}, 0, moodFault, "Fault", "The connection zigbee to the devices is down"},
 		{"an uplink", []func(*Snapshot){func(s *Snapshot) { s.Uplinks[0].Working = false }}, 0, moodFault, "Fault", "The platform platform takes no data"},
 		{"a channel", []func(*Snapshot){func(s *Snapshot) { s.Channels[0].Working = false }}, 0, moodFault, "Fault", "Nobody is reached through duty-group"},
-		{"a part that has no words", []func(*Snapshot){func(s *Snapshot) { s.Components = append(s.Components, Component{Name: "clock"}) }}, 0, moodFault, "Fault", "clock does not work"},
+		{"a part that has no words", []func(*Snapshot){func(s *Snapshot) { s.Components = append(s.Components, Component{Name: "flux"}) }}, 0, moodFault, "Fault", "flux does not work"},
 		{"a value that is missing", []func(*Snapshot){signal(drivers.Bad, drivers.Timeout)}, 0, moodUnknown, "Not everything is known", "1 of 13 values are missing"},
 		{"a value in doubt", []func(*Snapshot){signal(drivers.Uncertain, drivers.Stale)}, 0, moodUnknown, "Not everything is known", "1 of 13 values are in doubt"},
 		{"a value that a person took out of service", []func(*Snapshot){signal(drivers.Bad, drivers.Disabled)}, 0, moodUnknown, "Not everything is known", "1 of 13 values are missing"},

@@ -84,6 +84,7 @@ func loopbackName(hostport string) bool {
 
 // orProblem serves the routes; a path or method that none of them has is answered with a problem instead of plain text.
 func (w *web) orProblem(mux *http.ServeMux) http.Handler {
+	nowhere := w.allow(route{"", Viewer, w.servePage(nowhere)})
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
 		if pattern != "" {
@@ -94,6 +95,10 @@ func (w *web) orProblem(mux *http.ServeMux) http.Handler {
 		h.ServeHTTP(&refusal, r) // sets Allow where the method is wrong
 		if refusal.status == http.StatusMethodNotAllowed {
 			w.problem(rw, r, refusal.status, i18n.T("%s is not possible here", r.Method))
+			return
+		}
+		if strings.HasPrefix(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/api/") {
+			nowhere(rw, r)
 			return
 		}
 		w.problem(rw, r, http.StatusNotFound, i18n.T("there is nothing at %s", r.URL.Path))

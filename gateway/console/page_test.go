@@ -143,13 +143,13 @@ func TestADeviceFoldsOnlyWhatIsGoodAndOfLessInterest(t *testing.T) {
 		{"no values at all", nil, "", ""},
 	} {
 		v := seeDevice(Device{ID: "d", Signals: test.signals}, noon, h.lang)
-		if names(v.Signals) != test.shown || names(v.Folded) != test.folded {
-			t.Errorf("%s: shows %q, folds %q; want %q, %q", test.name, names(v.Signals), names(v.Folded), test.shown, test.folded)
+		if idsOf(v.Signals) != test.shown || idsOf(v.Folded) != test.folded {
+			t.Errorf("%s: shows %q, folds %q; want %q, %q", test.name, idsOf(v.Signals), idsOf(v.Folded), test.shown, test.folded)
 		}
 	}
 }
 
-func names(signals []signalView) string {
+func idsOf(signals []signalView) string {
 	var list []string
 	for _, s := range signals {
 		list = append(list, s.Name)
@@ -235,7 +235,7 @@ func TestThePageIsSmallAndItsAssetsAreKept(t *testing.T) {
 		t.Error("the compressed page is another")
 	}
 	assets := regexp.MustCompile(`/assets/[^"]+`).FindAllString(string(html), -1)
-	if len(assets) != 7 {
+	if len(assets) != 8 {
 		t.Errorf("assets: %v", assets)
 	}
 	for _, path := range assets {
@@ -249,9 +249,23 @@ func TestThePageIsSmallAndItsAssetsAreKept(t *testing.T) {
 		t.Errorf("the first page takes %d bytes", total)
 	}
 	t.Logf("%d bytes, of them %d of HTML", total, compressed)
-	manifest := ask(t, h, "GET", assets[1], "").Body.String()
-	if icon := regexp.MustCompile(`icon\.[0-9a-f]{8}\.svg`).FindString(manifest); icon == "" || "/assets/"+icon != assets[0] {
-		t.Errorf("the manifest names another icon: %s", manifest)
+	manifest := ask(t, h, "GET", regexp.MustCompile(`/assets/manifest[^"]+`).FindString(string(html)), "").Body.String()
+	for _, icon := range regexp.MustCompile(`/assets/icon[^"]+`).FindAllString(manifest, -1) {
+		if rec := ask(t, h, "GET", icon, ""); rec.Code != 200 || !strings.HasPrefix(rec.Header().Get("Content-Type"), "image/") {
+			t.Errorf("the manifest names %s: %d", icon, rec.Code)
+		}
+	}
+	if n := strings.Count(manifest, "/assets/icon"); n != 3 {
+		t.Errorf("the manifest names %d icons: %s", n, manifest)
+	}
+	worker := ask(t, h, "GET", "/sw.js", "").Body.String()
+	for _, path := range regexp.MustCompile(`'(/[^']*)'`).FindAllStringSubmatch(worker, -1) {
+		if rec := ask(t, h, "GET", path[1], ""); rec.Code != 200 {
+			t.Errorf("the service worker keeps %s: %d", path[1], rec.Code)
+		}
+	}
+	if strings.Contains(worker, "VERSION") || !strings.Contains(worker, "/assets/console.") {
+		t.Error("the service worker does not know its version, or its files")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // placePages are the list of zones and devices, and the page of one device.
 func (w *web) placePages() []page {
 	return []page{
-		{path: "/zones", role: Viewer, title: i18n.T("Places and devices"), nav: "/zones", body: "places.html", view: w.seePlaces, shared: true},
+		{path: "/zones", role: Viewer, title: i18n.T("Places"), nav: "/zones", body: "places.html", view: w.seePlaces, shared: true},
 		{path: "/devices/{id}", role: Viewer, title: i18n.T("Device"), nav: "/zones", body: "device.html", view: w.seeOneDevice},
 	}
 }

@@ -55,7 +55,7 @@ func TestPeopleAskTheWires(t *testing.T) {
 	a := &asking{}
 	c := freshEvening(i18n.English)
 	h := New(Options{
-		Lang: i18n.English, Source: c, Acts: c, History: c, Wires: a, Metrics: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
+		Lang: i18n.English, Source: c, Acts: c, History: c, Archive: c, Wires: a, Metrics: http.NotFoundHandler(), Log: slog.New(slog.DiscardHandler),
 	})
 	d := described(t)
 	for _, c := range []struct {

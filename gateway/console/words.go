@@ -174,6 +174,7 @@ var componentWords = map[string]i18n.Text{
 	"store":   i18n.T("journal"),
 	"console": i18n.T("console"),
 	"hub":     i18n.T("core"),
+	"clock":   i18n.T("Clock"),
 
 	"certificate": i18n.T("certificate"),
 }

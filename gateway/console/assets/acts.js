@@ -56,6 +56,7 @@
       $('act-by-part').hidden = Boolean(document.body.dataset.who);
       note.value = '';
       $('act-second').value = '';
+      if ($('act-password')) $('act-password').value = '';
       error.textContent = '';
       confirm.disabled = false;
       dialog.showModal();
@@ -72,6 +73,7 @@
       if (asked.act === 'shelve') {
         body.until = ahead(Number($('act-until').value));
         body.second = $('act-second').value.trim();
+        if ($('act-password')) body.second_password = $('act-password').value;
       }
       if (asked.act === 'verdict') body.verdict = $('act-verdict').value;
       try {

@@ -195,6 +195,7 @@
     if (broken || now - heard > 10000) listen();
   }
 
+  if (navigator.serviceWorker) navigator.serviceWorker.register('/sw.js').catch(() => {}); // without it the browser says that there is no connection
   listen();
   setInterval(tick, 500);
   document.addEventListener('changed', () => { next = 0; refresh(); }); // somebody acted here

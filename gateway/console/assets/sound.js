@@ -37,6 +37,7 @@
     if (kind === 'alarm') {
       tone(880, 0, 0.3);
       tone(660, 0.32, 0.3);
+      if (navigator.vibrate) navigator.vibrate([300, 100, 300]); // a phone in a pocket
     } else {
       tone(440, 0, 0.25);
     }
