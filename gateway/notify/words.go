@@ -35,10 +35,10 @@ type words struct {
 var states = map[string]i18n.Text{
 	alarm.EventReminder:     i18n.T("nobody has acknowledged"),
 	alarm.EventEscalated:    i18n.T("escalated, nobody has acknowledged"),
-	alarm.EventAcknowledged: i18n.T("acknowledged"),
-	alarm.EventCleared:      i18n.T("cleared"),
+	alarm.EventAcknowledged: i18n.T("is acknowledged"),
+	alarm.EventCleared:      i18n.T("has cleared"),
 	alarm.EventReset:        i18n.T("was reset"),
-	alarm.EventClosed:       i18n.T("closed"),
+	alarm.EventClosed:       i18n.T("was closed"),
 	alarm.EventFaultCleared: i18n.T("in order again"),
 }
 
@@ -105,9 +105,9 @@ func when(m Message, state i18n.Text, lang i18n.Lang) string {
 	case by == "":
 		return join(" ", at, value(a))
 	case m.Late:
-		return join(" ", by, lang.Say(state.Format, state.Args...), at)
+		return lang.Say("%s: %s %s", by, state, at)
 	default:
-		return join(" ", by, lang.Say(state.Format, state.Args...), m.Time.Format("15:04"))
+		return lang.Say("%s: %s %s", by, state, m.Time.Format("15:04"))
 	}
 }
 
