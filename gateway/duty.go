@@ -92,8 +92,8 @@ func (g *Gateway) warn(p conf.Problem) { g.warnings = append(g.warnings, p) }
 // Warnings say what of the configuration is no mistake, but that its author should know, each at its place.
 func (g *Gateway) Warnings() conf.Problems { return g.warnings }
 
-// person is somebody of the roster.
-func (g *Gateway) person(id string) (duty.Person, bool) {
+// Person is somebody of the roster.
+func (g *Gateway) Person(id string) (duty.Person, bool) {
 	if g.plan == nil {
 		return duty.Person{}, false
 	}

@@ -104,7 +104,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 		Log:       o.Log,
 		Observe:   g.metrics.notified,
 		Delivered: g.delivered,
-		Person:    g.person,
+		Person:    g.Person,
 		Failed:    g.failed,
 		Link:      g.link,
 	})

@@ -163,7 +163,7 @@ func (h *hub) Link(ctx context.Context, token string) (console.Link, error) {
 		return console.Link{}, err
 	}
 	l := console.Link{Alarm: a, Used: h.duty.links.used(k.id)}
-	if p, ok := h.g.person(k.person); ok {
+	if p, ok := h.g.Person(k.person); ok {
 		l.Person = p.Name
 	} else if h.g.plan != nil {
 		for _, p := range h.g.plan.People {

@@ -57,7 +57,7 @@ func (h *hub) MonthlyReport(ctx context.Context, month string) (monthly.Report, 
 
 // nameOf is a person's name by id; what is no id stays.
 func (g *Gateway) nameOf(id string) string {
-	if p, ok := g.person(id); ok {
+	if p, ok := g.Person(id); ok {
 		return p.Name
 	}
 	return id
