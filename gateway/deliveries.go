@@ -60,7 +60,7 @@ func (g *Gateway) TestChannel(ctx context.Context, channel, to string, now time.
 	}
 	var people []string
 	if to != "" {
-		if _, ok := g.person(to); !ok {
+		if _, ok := g.Person(to); !ok {
 			return store.Delivery{}, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("there is nobody with the id %q in duty.people", to)}
 		}
 		people = []string{to}
