@@ -74,6 +74,7 @@ func TestADeviceThatNeverAnswersIsNotOnline(t *testing.T) {
 	l.is("meter.online", "good 0")
 }
 
+// Row DM07: not refreshed for three periods; the comms pack makes a fault of it (rules/packs/comms.txt).
 func TestASignalThatStopsTurnsStaleThoughItsDeviceAnswers(t *testing.T) {
 	l := newTimeline(t, polled)
 	l.good("bus.link", 1)
@@ -90,6 +91,7 @@ func TestASignalThatStopsTurnsStaleThoughItsDeviceAnswers(t *testing.T) {
 	l.is("meter.online", "good 1")
 }
 
+// Row DM07.
 func TestADeviceThatFallsSilentIsStaleAndNotOnline(t *testing.T) {
 	l := newTimeline(t, polled)
 	l.good("bus.link", 1)

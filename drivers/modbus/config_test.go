@@ -43,7 +43,7 @@ func configure(t testing.TB, open opener, text string) (all []*driver) {
 }
 
 // TestEveryMistakeIsNamedAtItsPlace compares what is said of each file of testdata/bad with the file of the same name
-// that ends in .txt. UPDATE=1 writes what is said now. Row MB23: an address as manuals print it is told in the form of the wire.
+// that ends in .txt. UPDATE=1 writes what is said now. Row MB02: two framings of one port are refused. Row MB23: an address as manuals print it is told in the form of the wire.
 func TestEveryMistakeIsNamedAtItsPlace(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -19,6 +19,7 @@ type step struct {
 	want  string
 }
 
+// Row MQ06: availability and silence beyond expire.
 func TestLifeOfADevice(t *testing.T) {
 	for name, steps := range map[string][]step{
 		"offline makes every signal bad, online alone makes none good": {

@@ -135,6 +135,7 @@ func TestMosquittoWithAPasswordFile(t *testing.T) {
 	}
 }
 
+// Rows MQ08 and MQ10.
 func TestMosquittoKeepsWhatIsPublishedWhileWeAreAway(t *testing.T) {
 	m := newMosquitto(t, "allow_anonymous true").start()
 	d := openWard(t, m.address)
@@ -162,6 +163,7 @@ func TestMosquittoRetainedMessageIsFlagged(t *testing.T) {
 	r.tells(t, "smoke-201.smoke=1(r) smoke-201.smoke=1")
 }
 
+// Row MQ08.
 func TestMosquittoDeliversAgainWhatTheGatewayDidNotHold(t *testing.T) {
 	m := newMosquitto(t, "allow_anonymous true").start()
 	w := newWire(t, m.address)
@@ -212,11 +214,13 @@ devices: [{id: smoke, topic: "$share/gateways/zigbee2mqtt/+", availability: [], 
 	}
 }
 
+// Row MQ07.
 func TestMosquittoStatusTopicAndWill(t *testing.T) {
 	m := newMosquitto(t, "allow_anonymous true").start()
 	statusTopic(t, m.address)
 }
 
+// Row MQ09.
 func TestMosquittoRefusesASubscription(t *testing.T) {
 	plugins, _ := filepath.Glob("/usr/lib/*/mosquitto_dynamic_security.so")
 	if len(plugins) == 0 {

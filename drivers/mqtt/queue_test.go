@@ -30,6 +30,7 @@ func drain(q *queue) (topics []string) {
 	return topics
 }
 
+// Row MQ12.
 func TestFullQueueDropsTelemetryAndKeepsAlarms(t *testing.T) {
 	q := newQueue()
 	put(q, "telemetry-old", 1, true)

@@ -137,6 +137,7 @@ func statusTopic(t *testing.T, address string) {
 	eventually(t, "kept for those who come later", func() bool { return late() == offline })
 }
 
+// Row MQ03.
 func TestTenThousandMalformedPayloadsAreCountedSampledAndAcknowledged(t *testing.T) {
 	server, address := embedded(t)
 	w := newWire(t, address)
@@ -188,6 +189,7 @@ func TestOversizedPayloadIsMalformedAndAcknowledged(t *testing.T) {
 	}
 }
 
+// Row MQ12.
 func TestBlockedEmitKeepsTheConnectionAlive(t *testing.T) {
 	_, address := embedded(t)
 	w := newWire(t, address)
@@ -343,6 +345,7 @@ func TestExplainForgetsLossesThatWereNoTakeover(t *testing.T) {
 	}
 }
 
+// Row MQ10: the gateway tries again at most 30 s later, for as long as it takes.
 func TestNobodyListensIsAnError(t *testing.T) {
 	_, address := embedded(t)
 	w := newWire(t, address)
@@ -371,6 +374,7 @@ func TestStopWhileTheBrokerSaysNothing(t *testing.T) {
 	}
 }
 
+// Rows MQ08 and MQ15.
 func TestConnectIsMQTT311WithAKeptSessionAndNeverOlder(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

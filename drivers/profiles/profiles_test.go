@@ -31,7 +31,7 @@ func TestEveryPromisedModelIsEmbedded(t *testing.T) {
 	}
 }
 
-// A rule pack watches every signal of a kind, so a kind must mean the same in every model.
+// Row DM04: a rule pack watches every signal of a kind, so a kind must mean the same in every model.
 func TestSignalsOfAModelMeanWhatTheirKindsMean(t *testing.T) {
 	all, err := profiles.Load()
 	if err != nil {
