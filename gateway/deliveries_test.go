@@ -15,6 +15,7 @@ import (
 	"embergate/drivers"
 	"embergate/gateway/alarm"
 	"embergate/gateway/console"
+	"embergate/gateway/store"
 )
 
 // TestTheFaultOfAChannelGoesAnotherWay: where faults are told by one channel and that is the broken one, the others tell of
@@ -33,6 +34,30 @@ func TestTheFaultOfAChannelGoesAnotherWay(t *testing.T) {
 			t.Errorf("%d messages by %s, want %d: %v", len(of), channel, want, err)
 		}
 	}
+}
+
+// TestClearedIsToldOnce (NO12): however often it is read again, and over a restart.
+func TestClearedIsToldOnce(t *testing.T) {
+	d := newDutyStory(t, newScript(), dutyHome)
+	settle := func(list []store.Message) {
+		t.Helper()
+		for _, m := range list {
+			if err := d.h.outbox.SettleMessages(t.Context(), []int64{m.ID}, store.Accepted, "", d.now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	d.reads("gas.lel", 30)
+	settle(d.told("group(li) alarm.raised"))
+	for range 5 {
+		d.reads("gas.lel", 0)
+		d.until(d.at + time.Second)
+	}
+	settle(d.told("group(li) alarm.cleared"))
+	d.kill(t)
+	d.reads("gas.lel", 0)
+	d.until(d.at + 5*time.Second)
+	d.told()
 }
 
 // TestTheDailyTestGoesByEveryChannel (NO13): once a day, to one person on duty where a channel reaches one at a time; one
