@@ -105,8 +105,13 @@ type web struct {
 // New is the handler of the console. It does no I/O of its own; everything comes through Source and Acts.
 func New(o Options) http.Handler {
 	w := newWeb(o)
+	return w.handler(w.all())
+}
+
+// handler is the console with its routes, each behind its role.
+func (w *web) handler(routes []route) http.Handler {
 	mux := http.NewServeMux()
-	for _, r := range w.all() {
+	for _, r := range routes {
 		mux.HandleFunc(r.pattern, w.allow(r))
 	}
 	return w.guard(mux)
