@@ -123,8 +123,8 @@ func TestAFaultThatStaysIsAHazardUntilASecondPersonClosesIt(t *testing.T) {
 	d := newDutyStory(t, &script{}, checkedHome)
 	var h duty.Hazard
 	do := func(act, by, note string) error {
-		return d.doing(func() (err error) {
-			h, err = d.h.DoHazard(t.Context(), h.ID, duty.HazardAct{Act: act}, alarm.Act{By: by, Note: note})
+		return d.doing(func() error {
+			_, err := d.h.DoHazard(t.Context(), h.ID, duty.HazardAct{Act: act}, alarm.Act{By: by, Note: note})
 			return err
 		})
 	}
