@@ -37,6 +37,9 @@ func (h *Home) Config(lang i18n.Lang, data, listen string) []byte {
 		Phone, Secret, Platform, Token string
 		Meters                         []meterBus
 	}{Lang: lang, Data: data, Listen: listen, Bus: h.Buses()[0]}
+	h.mu.Lock()
+	h.console, h.lang = listen, lang
+	h.mu.Unlock()
 	values.Broker, values.User, values.Password = h.Broker()
 	values.Phone, values.Secret = h.Phone()
 	values.Platform, values.Token = h.Platform()

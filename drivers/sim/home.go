@@ -25,6 +25,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"embergate/drivers/i18n"
 )
 
 // Options say where a home listens; an empty address is 127.0.0.1:0, a free port of the loopback.
@@ -45,9 +47,11 @@ type Home struct {
 	platform *platform
 	phone    *phone
 
-	mu     sync.Mutex // guards what follows
-	values map[string]*quantity
-	silent map[string]bool // by device
+	mu      sync.Mutex // guards what follows
+	values  map[string]*quantity
+	silent  map[string]bool // by device
+	lang    i18n.Lang       // of the names in the configuration
+	console string          // address of the gateway's, as the configuration has it
 
 	publishing sync.Mutex // held from composing a detector's state until it is published, so that the latest is last
 }
