@@ -29,7 +29,7 @@ func alarmsVerb() *cobra.Command {
 	} {
 		c.AddCommand(actVerb(&daemon, a.name, a.short, nil))
 	}
-	c.AddCommand(shelveVerb(&daemon), verdictVerb(&daemon))
+	c.AddCommand(shelveVerb(&daemon), verdictVerb(&daemon), noteVerb(&daemon), incidentVerb(&daemon))
 	return c
 }
 

@@ -45,7 +45,7 @@ const (
 // Bounds of one request.
 const (
 	clientTimeout = 15 * time.Second
-	longestAnswer = 16 << 20
+	longestAnswer = 64 << 20 // a report with its pictures
 )
 
 // flags are those of every verb that speaks to a daemon.
@@ -130,6 +130,10 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) err
 		return why
 	}
 	if v == nil {
+		return nil
+	}
+	if page, ok := v.(*[]byte); ok { // not JSON
+		*page = data
 		return nil
 	}
 	if err := json.Unmarshal(data, v); err != nil {
