@@ -31,7 +31,7 @@ func TestRules(root conf.Section, o Options, lang i18n.Lang) (*RuleTest, error) 
 		return nil, err
 	}
 	t := &RuleTest{Expectations: len(sc.Expect), Missed: sc.Conditions(g.rules)}
-	p := &rehearsal{g: g, board: alarm.NewBoard(), test: t, start: sc.Start}
+	p := &rehearsal{g: g, board: alarm.NewBoard(), paths: newPaths(g.rules, g.model), test: t, start: sc.Start}
 	sc.Run(g.rules, p.active, p.seen, func(now time.Time, passed time.Duration) {
 		p.advance(now)
 		for _, e := range sc.Expect {
@@ -75,6 +75,7 @@ func scripted(root conf.Section, sc *rules.Script, o Options, lang i18n.Lang) (*
 type rehearsal struct {
 	g     *Gateway
 	board *alarm.Board
+	paths *paths
 	test  *RuleTest
 	start time.Time
 	fresh []alarm.Event // since the last moment
@@ -91,10 +92,16 @@ type unmet struct {
 func (p *rehearsal) active(class rules.Class) (n int) { return activeAlarms(p.board, class) }
 
 func (p *rehearsal) seen(now time.Time, in *rules.Instance, r rules.Result) {
+	first := p.paths.first(in)
+	p.found(now, in, p.g.condition(first, p.g.spot(first)), r)
+}
+
+// found takes in what the rules found at an instance, with what never changes of it.
+func (p *rehearsal) found(now time.Time, in *rules.Instance, c alarm.Condition, r rules.Result) {
 	p.advance(now)
-	c := p.g.condition(in, p.g.spot(in))
 	c.When, c.Until, c.Reading, c.Retained = r.When, r.Until, r.Reading, r.Retained
 	c.Least, c.Most = r.Least, r.Most
+	p.paths.join(now, in, &c, r)
 	p.note(p.board.Step(now, c))
 }
 

@@ -60,14 +60,25 @@ func printJSON(out io.Writer, v any) error {
 }
 
 func testRules() *cobra.Command {
-	return &cobra.Command{
-		Use:   "test FILE …",
-		Short: "Plays tests of rules: readings in, alarms out; exit status 1 where one does not come true",
-		Args:  cobra.MinimumNArgs(1),
+	var config string
+	var span gateway.Span
+	var asJSON bool
+	c := &cobra.Command{
+		Use: "test FILE … | test -c FILE --since 7d [--until TIME]",
+		Short: "Plays tests of rules: readings in, alarms out; exit status 1 where one does not come true. " +
+			"With --since: what the rules of a configuration would have done with the gateway's own history",
 		RunE: func(cmd *cobra.Command, files []string) error {
 			lang, err := language(cmd, i18n.Chinese)
 			if err != nil {
 				return err
+			}
+			switch replays := span.Since != ""; {
+			case replays && (config == "" || len(files) > 0):
+				return invalid{errors.New(lang.Say("a replay needs a configuration and no other file: rules test -c FILE --since 7d"))}
+			case replays:
+				return replayRules(cmd, config, span, asJSON)
+			case len(files) == 0 || config != "" || span.Until != "" || asJSON:
+				return invalid{errors.New(lang.Say("name files of rule tests, or a time: rules test -c FILE --since 7d"))}
 			}
 			failed := 0
 			for _, file := range files {
@@ -84,7 +95,13 @@ func testRules() *cobra.Command {
 			}
 			return nil
 		},
+		Args: cobra.ArbitraryArgs,
 	}
+	c.Flags().StringVarP(&config, "config", "c", "", "the configuration whose rules are played")
+	c.Flags().StringVar(&span.Since, "since", "", "from when: 7d, 36h, a day or a time of the site")
+	c.Flags().StringVar(&span.Until, "until", "", "until when: a day or a time (default: now)")
+	c.Flags().BoolVar(&asJSON, "json", false, "what a replay found, as JSON")
+	return c
 }
 
 // testFile plays one file and prints what did not come true, with what happened instead.
