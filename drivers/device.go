@@ -107,8 +107,9 @@ type Device struct {
 	Name    string        `yaml:"name"`
 	Zone    string        `yaml:"zone"`
 	Profile string        `yaml:"profile"`
-	Every   time.Duration `yaml:"every"` // poll period
-	Stale   time.Duration `yaml:"stale"` // nothing good for this long: stale
+	Every   time.Duration `yaml:"every"`   // poll period
+	Stale   time.Duration `yaml:"stale"`   // nothing good for this long: stale
+	SameAs  string        `yaml:"same_as"` // the id of the device that this is too: another path to one detector
 	Signals []Signal      `yaml:"-"`
 
 	Disabled bool `yaml:"disabled"` // taken out of service by a person: not asked, not believed, and no fault

@@ -81,10 +81,15 @@ func (x *exercise) save(now time.Time) {
 // where the signal really is, that is no drill.
 func (x *exercise) mark(in *rules.Instance, c *alarm.Condition) {
 	c.Test = x.tested[in.Zone]
-	if x.Drill == nil || in.Signal != x.Drill.Signal || c.When == rules.True && !c.Retained || !slices.Contains(x.targets(in.Signal), in) {
+	if x.Drill == nil || c.When == rules.True && !c.Retained || !slices.ContainsFunc(x.h.paths.all(in), x.drilled) {
 		return
 	}
 	c.Drill, c.When, c.Until, c.Retained = true, rules.True, rules.False, false
+}
+
+// drilled tells whether a drill triggers an instance.
+func (x *exercise) drilled(in *rules.Instance) bool {
+	return in.Signal == x.Drill.Signal && slices.Contains(x.targets(in.Signal), in)
 }
 
 // targets are the instances at a signal that a drill triggers: its alarms, or where it has none its pre-alarms.
@@ -104,8 +109,8 @@ func (x *exercise) targets(signal string) []*rules.Instance {
 }
 
 // isOf tells whether an alarm is of one of the instances.
-func isOf(a alarm.Alarm, instances []*rules.Instance) bool {
-	return slices.ContainsFunc(instances, func(in *rules.Instance) bool { return in.Key == a.Rule+"@"+source(a) })
+func (x *exercise) isOf(a alarm.Alarm, instances []*rules.Instance) bool {
+	return slices.ContainsFunc(instances, func(in *rules.Instance) bool { return x.h.paths.first(in).Key == a.Rule+"@"+source(a) })
 }
 
 // place is where a signal is, for people: its zone, device and key.
@@ -170,7 +175,7 @@ func (x *exercise) see(now time.Time, events []alarm.Event) {
 		if e.Alarm == nil || !raises(e.Type) || e.Alarm.Drill || e.Alarm.Test {
 			continue
 		}
-		if e.Alarm.Level == rules.LevelAlarm || isOf(*e.Alarm, x.targets(x.Drill.Signal)) {
+		if e.Alarm.Level == rules.LevelAlarm || x.isOf(*e.Alarm, x.targets(x.Drill.Signal)) {
 			x.stop(now, alarm.Act{}, i18n.T("a real alarm came: %s", strings.TrimSpace(e.Alarm.ZonePath+" "+e.Alarm.Name)))
 			return
 		}
@@ -273,7 +278,7 @@ func (x *exercise) allowed(signal string) error {
 		return &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("no rule raises an alarm at %q", signal)}
 	}
 	for _, a := range x.h.board.Open() {
-		if isOf(a, targets) || a.Active() && a.Level == rules.LevelAlarm && !a.Drill && !a.Test {
+		if x.isOf(a, targets) || a.Active() && a.Level == rules.LevelAlarm && !a.Drill && !a.Test {
 			return &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("an alarm is open: %s; a drill must not hide it", strings.TrimSpace(a.ZonePath+" "+a.Name))}
 		}
 	}

@@ -105,11 +105,11 @@ func (h *hub) explain(now time.Time, in *rules.Instance, open map[string]alarm.A
 	if r.Err != nil {
 		s.Error = r.Err.Error()
 	}
-	if waited, ok := h.board.Waiting(now, in.Key); ok {
+	if waited, ok := h.board.Waiting(now, h.paths.first(in).Key); ok {
 		seconds := waited.Seconds()
 		s.Waited = &seconds
 	}
-	if a, ok := open[in.Key]; ok {
+	if a, ok := open[h.paths.first(in).Key]; ok {
 		s.Alarm = &a
 	}
 	seen := map[string]bool{}

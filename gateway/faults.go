@@ -29,10 +29,11 @@ var (
 	clockWrong      = ownRule("gateway-clock", i18n.T("clock is not right, readings wait for it"))
 	clockApart      = ownRule("gateway-channel-clock", i18n.T("clock differs from that of a channel"))
 	heartbeatLost   = ownRule("gateway-heartbeat", i18n.T("heartbeat does not arrive"))
+	pathsDiffer     = ownRule("gateway-paths", i18n.T("two paths to one detector contradict each other"))
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, pathsDiffer, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
 // the configuration: a person then ends what is left of it.
@@ -46,6 +47,8 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 	switch ownRules[i] {
 	case ruleFailed:
 		there = h.rules[subject] != nil
+	case pathsDiffer:
+		there = slices.ContainsFunc(h.paths.at, func(j *joint) bool { return j.members[0].Key == subject })
 	case driverFailed:
 		there = h.live.links[subject] != nil
 	case outputFailed:
@@ -133,6 +136,7 @@ func (h *hub) supervision(now time.Time) {
 			h.fault(now, stateDamaged, subject, false, nil) // of an earlier start
 		}
 	}
+	h.contradictions(now)
 	h.fault(now, stateAway, "store", h.away != nil, h.away)
 }
 

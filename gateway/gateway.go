@@ -96,6 +96,7 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	g.readEndpoints(models)
 	g.readDerived()
 	g.model = g.ruleModel()
+	g.checkPaths()
 	g.rules = rules.New(root.At("rules"), g.model)
 	g.channels = notify.New(root.At("channels"), notify.Options{
 		Site:      notify.Site{ID: g.cfg.Site.ID, Name: g.cfg.Site.Name, Region: g.cfg.Site.Region},

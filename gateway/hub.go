@@ -37,6 +37,7 @@ type hub struct {
 	bySignal   map[string][]*rules.Instance
 	outputs    *outputs
 	duty       *duties        // who is told
+	paths      *paths         // detectors that are seen over more than one
 	exercise   *exercise      // zones under test, and a drill
 	rounds     *rounds        // duty checks, hazards, hand-overs
 	uptime     uptime         // of the devices, this month
@@ -81,6 +82,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		rules: map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
 		faults: map[string]bool{},
 		failed: make([]bool, len(g.rules.Instances())),
+		paths:  newPaths(g.rules, g.model),
 		queues: map[string]*store.Queue{},
 	}
 	if g.windows != nil {
@@ -92,10 +94,12 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	inForce := map[string]*rules.Rule{}
 	for _, in := range g.rules.Instances() {
-		h.spots[in.Index()] = g.spot(in)
+		h.spots[in.Index()] = g.spot(h.paths.first(in))
 		h.rules[in.Key] = in.Rule
 		h.bySignal[in.Signal] = append(h.bySignal[in.Signal], in)
-		inForce[in.Key] = in.Rule
+		if h.paths.first(in) == in {
+			inForce[in.Key] = in.Rule
+		}
 	}
 	for _, r := range records {
 		if rule := h.ownRuleOf(r.Key); rule != nil {
@@ -108,6 +112,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	}
 	h.recall(ctx)
 	h.board.Retain(inForce)
+	h.paths.recall(h.board.Open())
 	h.state.SetActive(h.active)
 	for _, u := range g.uplinks {
 		h.queues[u.id] = st.Queue(u.id, u.limit)
@@ -248,12 +253,13 @@ func (h *hub) forward(now time.Time, batch []drivers.Reading) {
 // judge evaluates instances and steps their alarms.
 func (h *hub) judge(now time.Time, instances []*rules.Instance) {
 	for _, in := range instances {
-		c, result := h.g.condition(in, h.spots[in.Index()]), h.state.Eval(in, now)
+		c, result := h.g.condition(h.paths.first(in), h.spots[in.Index()]), h.state.Eval(in, now)
 		c.When, c.Until, c.Reading, c.Retained = result.When, result.Until, result.Reading, result.Retained
 		c.Least, c.Most = result.Least, result.Most
+		h.paths.join(now, in, &c, result)
 		h.exercise.mark(in, &c)
 		if c.When == rules.True {
-			c.Message = h.g.message(in, result.Reading, c)
+			c.Message = h.g.message(h.paths.first(in), c.Reading, c)
 		}
 		h.events = append(h.events, h.board.Step(now, c)...)
 		if failed := result.Err != nil; failed != h.failed[in.Index()] { // to ask by its key would cost more than to judge

@@ -47,7 +47,8 @@ type wide struct {
 	class  Class
 }
 
-// group is the counted signals of one device, the signals that say that it is under test, and the index of its zone.
+// group is what counts once: the signals of one device, or one signal with its twin; the signals that say that it is under
+// test, and the index of its zone.
 type group struct {
 	members, tests []int
 	place          int
@@ -279,7 +280,7 @@ func (b *builder) redundant(c *condition, zone string) bool {
 	count := func(zone string) int {
 		n := 0
 		for _, o := range c.operands {
-			for _, g := range b.site.members(zone, o.kinds) {
+			for _, g := range b.site.members(zone, o.kinds, ofSignals) {
 				n += len(g.members)
 			}
 		}
@@ -323,7 +324,11 @@ func (b *builder) reader(o operand, in *Instance) reader {
 	case o.op.windowed():
 		r.window = int32(b.window(r.signal, int64(o.window)))
 	case o.op.counts():
-		r.signal, r.groups = -1, b.site.members(in.Zone, o.kinds)
+		of := ofSignals
+		if o.op == opDevices {
+			of = ofDevices
+		}
+		r.signal, r.groups = -1, b.site.members(in.Zone, o.kinds, of)
 	}
 	switch o.op {
 	case opFlag:

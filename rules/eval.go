@@ -292,10 +292,8 @@ func (e *evaluation) count(r *reader) (low, high float64) {
 				maybe++
 			}
 		}
-		if r.op == opDevices {
-			maybe = min(maybe, 1-min(sure, 1))
-			sure = min(sure, 1)
-		}
+		sure = min(sure, 1)
+		maybe = min(maybe, 1-sure)
 		low, high = low+sure, high+sure+maybe
 	}
 	return low, high

@@ -20,10 +20,11 @@ type site struct {
 	zones   []Zone
 	below   map[string][]int // a zone's signals, its own and those below it
 	place   map[string]int   // index of a zone
+	twins   map[string]string
 }
 
 func newSite(m Model) *site {
-	s := &site{signals: m.Signals, zones: m.Zones, index: map[string]int{}, device: map[string][]int{}, below: map[string][]int{}, place: map[string]int{}}
+	s := &site{signals: m.Signals, zones: m.Zones, index: map[string]int{}, device: map[string][]int{}, below: map[string][]int{}, place: map[string]int{}, twins: m.Twins()}
 	for i, z := range m.Zones {
 		s.place[z.ID] = i
 	}
@@ -59,8 +60,9 @@ func (s *site) placeOf(zone string) int {
 	return -1
 }
 
-// members are the signals of the given kinds in a zone and below it, one group a device.
-func (s *site) members(zone string, kinds []string) []group {
+// members are the signals of the given kinds in a zone and below it, one group for each that counts: a device, or a signal.
+// What is seen over two paths is one: a detector confirms no fire by itself.
+func (s *site) members(zone string, kinds []string, count counting) []group {
 	var groups []group
 	of := map[string]int{}
 	for _, i := range s.below[zone] {
@@ -68,15 +70,43 @@ func (s *site) members(zone string, kinds []string) []group {
 		if !slices.Contains(kinds, sig.Signal.Kind) {
 			continue
 		}
-		n, ok := of[sig.Device.ID]
+		name := s.self(sig, count)
+		n, ok := of[name]
 		if !ok {
 			n = len(groups)
-			of[sig.Device.ID] = n
-			groups = append(groups, group{tests: s.siblings(i, []string{"test"}), place: s.placeOf(sig.Device.Zone)})
+			of[name] = n
+			groups = append(groups, group{place: s.placeOf(sig.Device.Zone)})
 		}
-		groups[n].members = append(groups[n].members, i)
+		g := &groups[n]
+		for _, j := range s.siblings(i, []string{"test"}) {
+			if !slices.Contains(g.tests, j) {
+				g.tests = append(g.tests, j)
+			}
+		}
+		g.members = append(g.members, i)
 	}
 	return groups
+}
+
+// counting is what a condition counts.
+type counting uint8
+
+const (
+	ofSignals counting = iota
+	ofDevices
+)
+
+// self is what a signal counts as: its device, or itself; where it is seen over two paths, the first of them.
+func (s *site) self(sig Signal, count counting) string {
+	switch twin := s.twins[sig.Key]; {
+	case count == ofDevices && sig.Device.SameAs != "":
+		return sig.Device.SameAs
+	case count == ofDevices:
+		return sig.Device.ID
+	case twin != "":
+		return twin
+	}
+	return sig.Key
 }
 
 // siblings are the signals of the given kinds in the same device.

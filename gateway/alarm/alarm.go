@@ -51,8 +51,9 @@ type Alarm struct {
 	ZonePath       string      `json:"zone_path"`
 	Device         string      `json:"device"`
 	DeviceName     string      `json:"device_name"`
-	Signal         string      `json:"signal"` // device.signal; "" for an alarm of a zone
-	Value          *float64    `json:"value"`  // of the latest good reading; null where there is none
+	Signal         string      `json:"signal"`            // device.signal; "" for an alarm of a zone
+	Sources        []string    `json:"sources,omitempty"` // the signals that found it, where there is more than one path to the detector
+	Value          *float64    `json:"value"`             // of the latest good reading; null where there is none
 	Unit           string      `json:"unit"`
 	Quality        string      `json:"quality"` // of the latest reading; "" for an alarm of a zone
 	RaisedAt       time.Time   `json:"raised_at"`
@@ -105,6 +106,7 @@ const (
 	EventRaised       = "alarm.raised"
 	EventCounted      = "alarm.counted" // a new trigger of an alarm that had cleared, or a more urgent level
 	EventLowered      = "alarm.lowered" // a less urgent level
+	EventJoined       = "alarm.joined"  // the same is seen over another path, which its note names
 	EventCleared      = "alarm.cleared"
 	EventFaultRaised  = "fault.raised"  // as alarm.raised, where the level is fault
 	EventFaultCleared = "fault.cleared" // as alarm.cleared, where the level is fault
@@ -134,7 +136,8 @@ type Condition struct {
 	Zone, ZonePath     string
 	Device, DeviceName string
 	Signal, Unit       string
-	Drill, Test        bool // Test: the zone is in test mode
+	Sources            []string // of the paths to one detector, those that find it now; nil where there is one path
+	Drill, Test        bool     // Test: the zone is in test mode
 }
 
 // tagged tells whether what is found now is not meant.

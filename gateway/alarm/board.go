@@ -77,7 +77,7 @@ func (b *Board) Step(now time.Time, c Condition) []Event {
 	if s.alarm.Active() {
 		events = b.stepActive(s)
 		if s.alarm.Active() && len(events) == 0 {
-			events = b.grade(s)
+			events = append(b.join(s), b.grade(s)...)
 		}
 	} else {
 		events = b.stepQuiet(s)

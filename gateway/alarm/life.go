@@ -45,6 +45,7 @@ func (b *Board) raise(s *source) Event {
 		RaisedAt: b.now.UTC(), Count: 1, Drill: c.Drill, Test: c.Test,
 	}
 	s.alarm.Level, _ = c.levels()
+	s.alarm.Sources = slices.Clone(c.Sources)
 	s.describe()
 	b.note(s)
 	kind := EventRaised
@@ -64,6 +65,11 @@ func (b *Board) again(s *source) []Event {
 	a.State, a.Silenced, a.Verdict = Unacknowledged, false, ""
 	a.Level, _ = s.found.levels()
 	s.low.stop()
+	for _, from := range s.found.Sources {
+		if !slices.Contains(a.Sources, from) {
+			a.Sources = append(slices.Clone(a.Sources), from)
+		}
+	}
 	a.AcknowledgedAt, a.AcknowledgedBy, a.ClearedAt = nil, "", nil
 	s.describe()
 	return []Event{b.event(s, a, Act{}, EventCounted)}

@@ -25,7 +25,7 @@ import (
 // and then what happens, at the time since the start: an action, "->" and all that it and the time since the line before
 // led to. What is not expected is a failure.
 //
-//	0s   when true [until false] [value 30 | bad] [level alarm] [retained] [drill] [test] [at SOURCE]
+//	0s   when true [until false] [value 30 | bad] [level alarm] [by a+b] [retained] [drill] [test] [at SOURCE]
 //	2s   -> raised                   a delay ends
 //	3s   ack zhang -> acknowledged   also silence, reset; verdict zhang real; remind; escalate
 //	4s   shelve zhang 1h with li because painters -> shelved
@@ -252,6 +252,8 @@ func (tl *timeline) condition(source string, args []string) Condition {
 			c.Drill = true
 		case "test":
 			c.Test = true
+		case "by": // the paths that find it
+			c.Sources = strings.Split(args[i+1], "+")
 		case "level": // alarm; or prealarm..alarm, where the reading that would tell is missing
 			least, most, both := strings.Cut(args[i+1], "..")
 			if c.Least, c.Most = rules.Level(least), rules.Level(most); !both {
@@ -292,6 +294,9 @@ func describe(a Alarm) string {
 	}
 	if a.Verdict != "" {
 		text += " verdict=" + a.Verdict
+	}
+	if a.Sources != nil {
+		text += " by=" + strings.Join(a.Sources, "+")
 	}
 	for word, is := range map[string]bool{
 		"silenced": a.Silenced, "shelved": a.ShelvedUntil != nil, "drill": a.Drill, "test": a.Test,
