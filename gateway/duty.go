@@ -194,15 +194,28 @@ func (d *duties) tick(now time.Time) {
 		if n.Event == alarm.EventEscalated {
 			remind = d.h.board.Escalate
 		}
-		if n.Why == duty.ChannelsFail {
-			act.Note = d.h.g.cfg.Site.Language.Say("no channel delivers; everybody is told")
-		}
+		act.Note = d.why(n)
 		events, err := remind(now, n.Alarm, act)
 		if err != nil { // the board has it no more
 			d.calls.Forget(n.Alarm)
 		}
 		d.h.events = append(d.h.events, events...)
 	}
+}
+
+// why says why an alarm is escalated, where that is not that nobody has answered.
+func (d *duties) why(n duty.Need) string {
+	lang := d.h.g.cfg.Site.Language
+	a, ok := d.h.board.Alarm(n.Alarm)
+	switch {
+	case n.Event != alarm.EventEscalated || !ok:
+		return ""
+	case n.Why == duty.ChannelsFail:
+		return lang.Say("no channel delivers; everybody is told")
+	case a.State == alarm.Acknowledged && a.AcknowledgedAt != nil:
+		return lang.Say("%s acknowledged it at %s, and it is still active", a.AcknowledgedBy, a.AcknowledgedAt.In(d.h.g.location).Format("15:04"))
+	}
+	return ""
 }
 
 // settings are the calls that changed and the links that were used, for the transaction of the events.

@@ -27,6 +27,8 @@ type Escalation struct {
 	changed map[string]bool
 	stored  map[string]bool
 	keep    time.Time // when clocks under way are recorded next; zero: none runs
+	soonest time.Time // what Next answers, where it is known
+	known   bool
 }
 
 // NewEscalation tells nobody of anything yet.
@@ -44,6 +46,7 @@ type Need struct {
 
 // Due are the needs of a time, in the order of the alarms.
 func (e *Escalation) Due(now time.Time) []Need {
+	e.known = false
 	var needs []Need
 	for _, id := range slices.Sorted(maps.Keys(e.calls)) {
 		c := e.calls[id]
@@ -68,13 +71,16 @@ func (e *Escalation) Due(now time.Time) []Need {
 
 // Next is when Due has something; zero: nothing is under way. Quiet hours end at a turn of whoever asks.
 func (e *Escalation) Next(now time.Time) time.Time {
-	next := e.keep
+	if e.known {
+		return e.soonest
+	}
+	e.soonest, e.known = e.keep, true
 	for _, c := range e.calls {
-		if at, _ := c.next(now, e.plan); !at.IsZero() && (next.IsZero() || at.Before(next)) {
-			next = at
+		if at, _ := c.next(now, e.plan); !at.IsZero() && (e.soonest.IsZero() || at.Before(e.soonest)) {
+			e.soonest = at
 		}
 	}
-	return next
+	return e.soonest
 }
 
 // Forget drops an alarm that the board no longer has.
@@ -97,7 +103,7 @@ func (e *Escalation) Take(now time.Time, ev alarm.Event) []Address {
 	if a == nil || a.Test {
 		return nil
 	}
-	defer func() { e.changed[a.ID] = true; e.watch(now) }()
+	defer func() { e.changed[a.ID], e.known = true, false; e.watch(now) }()
 	c := e.calls[a.ID]
 	if c != nil {
 		c.Active = a.Active()

@@ -106,11 +106,17 @@ func what(e alarm.Event, lang i18n.Lang) string {
 		}
 		return lang.Say(t.Format, subject(a), at)
 	}
-	by := e.By
+	by, since := e.By, a.RaisedAt.In(e.Time.Location()).Format(time.TimeOnly)
 	if by == "" {
 		by = lang.Say("the gateway")
 	}
-	return lang.Say(t.Format, subject(a), at, by, a.RaisedAt.In(e.Time.Location()).Format(time.TimeOnly))
+	switch {
+	case e.Type == alarm.EventReminder && a.State == alarm.Acknowledged:
+		return lang.Say("%s is still active since %s, acknowledged by %s", subject(a), since, a.AcknowledgedBy)
+	case e.Type == alarm.EventEscalated && e.Note != "":
+		return lang.Say("%s escalated, open since %s: %s", subject(a), since, e.Note)
+	}
+	return lang.Say(t.Format, subject(a), at, by, since)
 }
 
 // subject is where and what: zone, device, alarm, value.
