@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,7 +47,7 @@ func (s *shell) RoundTrip(r *http.Request) (*http.Response, error) {
 // presenting is a request with the token of a home, which is beside the data directory where that cannot be used.
 func presenting(r *http.Request, data string) *http.Request {
 	r = r.Clone(r.Context())
-	elsewhere, _ := filepath.Glob(filepath.Join(os.TempDir(), "embergate-*", access.ShellFile))
+	elsewhere, _ := filepath.Glob(filepath.Join(cmp.Or(os.Getenv("RUNTIME_DIRECTORY"), os.TempDir()), "embergate-*", access.ShellFile))
 	for _, file := range append([]string{filepath.Join(data, access.ShellFile)}, elsewhere...) {
 		if token, err := os.ReadFile(file); err == nil {
 			r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))

@@ -283,6 +283,7 @@ func TestAlarmsWorkAtOnceWhileTheClockIsWrong(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
 	h := &home{t: t, dir: dir, url: "http://" + l.Addr().String(), stop: func() { cancel(); done <- <-done }}
+	homes.of(l.Addr().String(), dir)
 	s.reads("gas.lel", 30)
 	h.alarms("high unacknowledged")
 	eventually(t, "it says that the clock is not right", func() bool {

@@ -56,7 +56,9 @@ func freshEvening(l i18n.Lang) *canned {
 // openAPI is the description as far as the tests read it.
 type openAPI struct {
 	Paths map[string]map[string]struct {
-		Responses map[string]struct {
+		OperationID string
+		Security    *[]any // nil: as the whole says; empty: open to all
+		Responses   map[string]struct {
 			Content map[string]struct{ Schema map[string]any }
 		}
 	}
