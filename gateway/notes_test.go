@@ -108,7 +108,7 @@ func TestNotesAndPicturesStayWithAnAlarm(t *testing.T) {
 		t.Errorf("a picture that was changed: %d", status)
 	}
 	_, page := h.asks("GET", at+"/report", "", nil)
-	if report := string(page); !strings.Contains(report, "hood cleaned") || !strings.Contains(report, "is not there any more") || !strings.Contains(report, "false alarm: cooking") {
+	if report := string(page); !strings.Contains(report, "hood cleaned") || !strings.Contains(report, "is not there any more") || !strings.Contains(report, "fumes of cooking") {
 		t.Error(report)
 	}
 }

@@ -85,7 +85,7 @@ func tellReplay(out io.Writer, lang i18n.Lang, r *gateway.Replay) error {
 
 // replayWords are what an alarm did.
 var replayWords = map[string]i18n.Text{
-	"raised": i18n.T("raised"), "lowered": i18n.T("less urgent"), "cleared": i18n.T("cleared"),
+	"raised": i18n.T("raised"), "lowered": i18n.T("less urgent"), "cleared": i18n.T("over"),
 }
 
 func replayLine(w io.Writer, lang i18n.Lang, e gateway.ReplayEvent, was string) {

@@ -126,7 +126,7 @@ func TestTheReportTellsAnAlarmOnPaper(t *testing.T) {
 		{"?", "<td>duty-group</td><td>zhang,li</td>"},
 		{"?embed=1", `src="data:image/png;base64,iVBORw=="`},
 		{"?embed=1", "@page { size: A4"},
-		{"?lang=en", "false alarm: &lt;b&gt;"},
+		{"?lang=en", "false: &lt;b&gt;"},
 		{"?lang=en", "[picture 1]"},
 	} {
 		rec := ask(t, h, "GET", "/api/v1/alarms/00000007/report"+test.target, "")

@@ -21,48 +21,6 @@ import (
 //go:embed report
 var reportFiles embed.FS
 
-// incidentWords say what happened to an alarm.
-var incidentWords = map[string]i18n.Text{
-	alarm.EventRaised:       i18n.T("raised"),
-	alarm.EventFaultRaised:  i18n.T("raised"),
-	alarm.EventCounted:      i18n.T("raised again"),
-	alarm.EventCleared:      i18n.T("cleared"),
-	alarm.EventFaultCleared: i18n.T("cleared"),
-	alarm.EventAcknowledged: i18n.T("acknowledged"),
-	alarm.EventSilenced:     i18n.T("silenced"),
-	alarm.EventReset:        i18n.T("reset"),
-	alarm.EventShelved:      i18n.T("shelved"),
-	alarm.EventUnshelved:    i18n.T("shelf ended"),
-	alarm.EventVerdict:      i18n.T("verdict given"),
-	alarm.EventClosed:       i18n.T("closed"),
-	alarm.EventReminder:     i18n.T("reminder"),
-	alarm.EventEscalated:    i18n.T("escalated"),
-	alarm.EventNoted:        i18n.T("note"),
-}
-
-// incidentVerdicts say what an alarm was; one that begins with false: has its cause behind it.
-var incidentVerdicts = map[string]i18n.Text{
-	"real": i18n.T("real"), "drill": i18n.T("drill"), "test": i18n.T("test"), "fault": i18n.T("fault of the equipment"),
-}
-
-func incidentVerdict(v string, l i18n.Lang) string {
-	if cause, ok := strings.CutPrefix(v, "false:"); ok {
-		return l.Say("false alarm: %s", cause)
-	}
-	if word, ok := incidentVerdicts[v]; ok {
-		return l.Say(word.Format)
-	}
-	return v
-}
-
-// incidentWord says what an event is, by its type where there is no word for it.
-func incidentWord(kind string, l i18n.Lang) string {
-	if word, ok := incidentWords[kind]; ok {
-		return l.Say(word.Format)
-	}
-	return kind
-}
-
 // reportView is an incident on paper: everything that is known of one alarm.
 type reportView struct {
 	Lang              i18n.Lang
@@ -145,7 +103,7 @@ func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, d
 	}
 	v := reportView{
 		Lang: l, Site: s.Site, Zone: now.Format("MST -07:00"), Made: clock(now), Alarm: seeAlarm(a, s, l), Open: a.Open(),
-		Verdict: incidentVerdict(a.Verdict, l), Raised: clock(a.RaisedAt), Acked: maybe(a.AcknowledgedAt), Cleared: maybe(a.ClearedAt), Closed: maybe(a.ClosedAt),
+		Verdict: verdictWord(a.Verdict, l), Raised: clock(a.RaisedAt), Acked: maybe(a.AcknowledgedAt), Cleared: maybe(a.ClearedAt), Closed: maybe(a.ClosedAt),
 	}
 	if i := slices.IndexFunc(events, func(e alarm.Event) bool { return e.Type == alarm.EventAcknowledged }); i >= 0 {
 		v.AnsweredIn = since(a.RaisedAt, events[i].Time)
@@ -154,14 +112,17 @@ func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, d
 		v.Until = since(a.RaisedAt, *a.ClosedAt)
 	}
 	for _, e := range events {
-		line := reportLine{Seq: e.Seq, Time: clock(e.Time), After: since(a.RaisedAt, e.Time), What: incidentWord(e.Type, l), Who: e.By, Via: e.Via, Note: e.Note}
+		line := reportLine{Seq: e.Seq, Time: clock(e.Time), After: since(a.RaisedAt, e.Time), What: eventWord(e.Type, l), Who: e.By, Via: e.Via, Note: e.Note}
+		if words, ok := viaWords[e.Via]; ok {
+			line.Via = l.Say(words.Format)
+		}
 		if e.Second != "" {
 			line.Who = l.Say("%s with %s", e.By, e.Second)
 		}
 		if e.Alarm != nil {
 			line.Reading = strings.TrimSpace(seeAlarm(*e.Alarm, s, l).Reading + " " + e.Alarm.Unit)
 			if e.Type == alarm.EventVerdict {
-				line.Note = strings.TrimSpace(incidentVerdict(e.Alarm.Verdict, l) + " " + e.Note)
+				line.Note = strings.TrimSpace(verdictWord(e.Alarm.Verdict, l) + " " + e.Note)
 			}
 		}
 		if e.Photo != nil {
@@ -170,12 +131,8 @@ func reportOf(s *Snapshot, now time.Time, a alarm.Alarm, events []alarm.Event, d
 		v.Timeline = append(v.Timeline, line)
 	}
 	for _, d := range deliveries {
-		outcome := d.Outcome
-		if word, ok := outcomeWords[d.Outcome]; ok {
-			outcome = l.Say(word.Format)
-		}
 		v.Deliveries = append(v.Deliveries, reportLine{
-			Time: clock(d.Time), After: since(a.RaisedAt, d.Time), What: incidentWord(d.Type, l), Who: d.To, Via: d.Channel, Reading: outcome, Note: d.Detail,
+			Time: clock(d.Time), After: since(a.RaisedAt, d.Time), What: eventWord(d.Type, l), Who: d.To, Via: d.Channel, Reading: outcomeWord(d.Outcome, l), Note: d.Detail,
 		})
 	}
 	return v
