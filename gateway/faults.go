@@ -98,7 +98,7 @@ func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, de
 // supervision turns what uplinks, channels and the store say of themselves into faults.
 func (h *hub) supervision(now time.Time) {
 	for _, u := range h.g.uplinks {
-		oldest := h.queues[u.id].Stats().Oldest
+		oldest := h.backlog(u).Oldest
 		late := !oldest.IsZero() && now.Sub(oldest) > lateAfter
 		var why error
 		if late {

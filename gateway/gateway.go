@@ -260,7 +260,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for _, u := range g.uplinks {
 		senders.Go(func() {
 			h.superviseUplink(north, u, func(ctx context.Context) error {
-				return u.Run(ctx, h.queues[u.id], stampedJournal{siteJournal{st}, g.built})
+				return u.run(ctx, h)
 			})
 		})
 	}

@@ -193,8 +193,8 @@ func (h *hub) beat(now time.Time) beat {
 			b.Open[a.Class]++
 		}
 	}
-	for _, q := range h.queues {
-		if oldest := q.Stats().Oldest; !oldest.IsZero() {
+	for _, u := range h.g.uplinks {
+		if oldest := h.backlog(u).Oldest; !oldest.IsZero() {
 			b.Unsent = max(b.Unsent, now.Sub(oldest).Seconds())
 		}
 	}

@@ -326,6 +326,7 @@ func (h *hub) commit(now time.Time) {
 	h.show(now, true)
 	h.g.channels.Wake()
 	h.g.cameras.raised(fresh)
+	h.tellAlarms()
 	for _, u := range h.g.uplinks {
 		u.Wake()
 	}

@@ -122,8 +122,8 @@ func (m *metrics) scan(now time.Time, h *hub) {
 		m.open.WithLabelValues(labels[0], labels[1]).Set(float64(n))
 	}
 	m.alarms = open
-	for id, q := range h.queues {
-		st := q.Stats()
+	for _, u := range h.g.uplinks {
+		id, st := u.id, h.backlog(u)
 		m.queued.WithLabelValues(id).Set(float64(st.Records))
 		m.queueBytes.WithLabelValues(id).Set(float64(st.Bytes))
 		age := 0.0

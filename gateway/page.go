@@ -183,7 +183,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		s.Devices = append(s.Devices, pageDevice(d, lang))
 	}
 	for _, u := range h.g.uplinks {
-		q, st := h.queues[u.id].Stats(), u.Status()
+		q, st := h.backlog(u), u.Status()
 		s.Uplinks = append(s.Uplinks, console.Uplink{
 			ID: u.id, Kind: u.kind, Working: st.Working, Since: st.Since, LastError: st.LastError, LastSuccess: st.LastSuccess,
 			QueueRecords: q.Records, QueueOldest: q.Oldest, Dropped: q.Dropped + st.Dropped,

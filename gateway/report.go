@@ -85,7 +85,7 @@ func (r *reporter) gateway(now time.Time, h *hub) {
 	var records int64
 	var age time.Duration
 	for _, u := range r.g.uplinks {
-		q := h.queues[u.id].Stats()
+		q := h.backlog(u)
 		records += q.Records
 		if !q.Oldest.IsZero() {
 			age = max(age, now.Sub(q.Oldest))

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"embergate/gateway/alarm"
-	"embergate/gateway/uplink/influx"
+	uplinks "embergate/gateway/uplink"
 )
 
 // clockStepped is the event that the wall clock was set; its note says from when to when.
@@ -32,7 +32,7 @@ func stepOf(note string) time.Duration {
 // would have had: the journal itself says later by how much the clock was set, so a repeat gets the same time. Events wait
 // until that is known. Where the power went before the clock was set, they get the time of the first event afterwards.
 type stampedJournal struct {
-	influx.Journal
+	uplinks.Journal
 	built time.Time // no event was before
 }
 

@@ -16,7 +16,7 @@ import (
 // uplink is a way to a platform, with its own durable queue.
 type uplink struct {
 	id, kind string
-	*influx.Uplink
+	platform
 	limit store.QueueLimit
 }
 
@@ -41,7 +41,7 @@ func (k queueKeys) check(s conf.Section) store.QueueLimit {
 }
 
 // uplinkKinds are the kinds of uplinks that a configuration may name; the value tells whether this version has it.
-var uplinkKinds = map[string]bool{"influxdb": true, "mqtt": false, "gbt26875": false}
+var uplinkKinds = map[string]bool{"influxdb": true, "mqtt": true, "gbt26875": false}
 
 func (g *Gateway) readUplinks(sections []conf.Section) {
 	ids := map[string]bool{}
@@ -76,32 +76,15 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 				ID: own.ID, Site: g.cfg.Site.ID, Region: g.cfg.Site.Region, Log: g.Log.With("uplink", own.ID),
 				Observe: func(outcome string) { g.metrics.batches.WithLabelValues(own.ID, outcome).Inc() },
 			})
-			g.uplinks = append(g.uplinks, uplink{id: own.ID, kind: kind, Uplink: u, limit: limit})
+			g.uplinks = append(g.uplinks, uplink{own.ID, kind, toInflux{u, own.ID}, limit})
 		case "mqtt":
-			checkMQTTUplink(at)
+			g.uplinks = append(g.uplinks, uplink{own.ID, kind, toBroker{g.newBroker(at, own.ID)}, limit})
 		case "gbt26875":
 			checkFireCentre(at)
 		}
 		if !uplinkKinds[kind] {
 			g.unbuilt = append(g.unbuilt, i18n.T("uplink %s: %s is not built in this version", own.ID, kind))
 		}
-	}
-}
-
-// checkMQTTUplink reports mistakes in the keys of an uplink to a broker.
-func checkMQTTUplink(s conf.Section) {
-	var c struct {
-		URL      string      `yaml:"url"`
-		ClientID string      `yaml:"client_id"`
-		Username string      `yaml:"username"`
-		Password conf.Secret `yaml:"password"`
-		Topic    string      `yaml:"topic"`
-		Commands bool        `yaml:"commands"`
-	}
-	s.Decode(&c)
-	checkURL(s.At("url"), c.URL, "mqtt", "mqtts", "ws", "wss")
-	if c.Topic == "" {
-		s.At("topic").Problem("the uplink needs a topic to publish under")
 	}
 }
 

@@ -31,8 +31,8 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
-	"embergate/gateway/alarm"
 	"embergate/gateway/store"
+	"embergate/gateway/uplink"
 
 	influxhttp "github.com/influxdata/influxdb-client-go/v2/api/http"
 )
@@ -52,23 +52,6 @@ type Queue interface {
 	Oldest(ctx context.Context, n int) ([]store.Batch, error)
 	Remove(ctx context.Context, ids ...int64) error
 	DeadLetter(ctx context.Context, lines []byte, reason string, at time.Time) error
-}
-
-// Journal has the events of alarms, and keeps how far they were sent; *store.Store is one.
-type Journal interface {
-	Events(ctx context.Context, after int64, limit int) ([]alarm.Event, error)
-	Get(ctx context.Context, key string) (string, error)
-	Set(ctx context.Context, key, value string) error
-}
-
-// Status is how an uplink stands. It works while the server takes what is sent; before the first answer it does not.
-type Status struct {
-	Working     bool
-	Since       time.Time // of Working
-	LastError   string    // in the server's words where it said any; "" while it works
-	LastSuccess time.Time
-	Dropped     int64 // lines lost since the start, because neither the disk nor the memory had room
-	Rejected    int64 // lines that the server refused since the start; they are in the dead letters
 }
 
 // settings are the keys under influxdb: of an uplink.
@@ -92,9 +75,9 @@ type Uplink struct {
 	wake     chan struct{} // capacity 1
 
 	mu     sync.Mutex
-	status Status    // guarded by mu
-	lost   time.Time // when it began to fail, zero while it works; guarded by mu
-	kind   int       // HTTP status of the failure that was logged; guarded by mu
+	status uplink.Status // guarded by mu
+	lost   time.Time     // when it began to fail, zero while it works; guarded by mu
+	kind   int           // HTTP status of the failure that was logged; guarded by mu
 }
 
 // New reads the influxdb: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
@@ -166,7 +149,7 @@ func (u *Uplink) Wake() {
 }
 
 // Status is how the uplink stands.
-func (u *Uplink) Status() Status {
+func (u *Uplink) Status() uplink.Status {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.status
@@ -176,7 +159,7 @@ func (u *Uplink) Status() Status {
 
 // Run groups, stores and sends until ctx ends, and returns nil. What is in memory then goes to the queue. A panic ends it
 // with an error that wraps drivers.ErrPanic; it may then be run again.
-func (u *Uplink) Run(ctx context.Context, q Queue, j Journal) error {
+func (u *Uplink) Run(ctx context.Context, q Queue, j uplink.Journal) error {
 	defer u.wire.close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

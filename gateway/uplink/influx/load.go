@@ -3,23 +3,18 @@ package influx
 import (
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"embergate/gateway/alarm"
 	"embergate/gateway/store"
+	"embergate/gateway/uplink"
 )
 
-// loadEvents reads what the journal has after the cursor.
+// loadEvents reads what the journal has after the place of the uplink.
 func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 	if !s.newEvents {
 		return nil, nil
 	}
-	if err := s.loadCursor(ctx); err != nil {
-		return nil, err
-	}
-	events, err := s.after(ctx)
+	events, err := s.place.After(ctx, s.j, s.u.o.ID, eventsLoad, s.u.o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -31,64 +26,15 @@ func (s *sender) loadEvents(ctx context.Context) (*parcel, error) {
 	for _, e := range events {
 		lines = appendEvent(lines, s.u.o.Site, s.u.o.Region, e)
 	}
-	last := events[len(events)-1]
-	s.cursor = cursor{last.Seq, last.ID}
-	settled := s.cursor.String()
-	p := &parcel{key: -last.Seq, settle: func(ctx context.Context) error {
-		return s.j.Set(ctx, s.cursorKey(), settled)
+	s.place = uplink.At(events[len(events)-1])
+	settled := s.place
+	p := &parcel{key: -settled.Seq(), settle: func(ctx context.Context) error {
+		return settled.Save(ctx, s.j, s.u.o.ID)
 	}}
 	if len(lines) > 0 {
 		p.pieces = [][]byte{s.compress(lines)}
 	}
 	return p, nil
-}
-
-func (s *sender) cursorKey() string { return "uplink/" + s.u.o.ID + "/events" }
-
-// cursor is an event of the journal. Its id tells whether a journal that was set aside for damage, and has grown again, is
-// still the one that was read.
-type cursor struct {
-	seq int64
-	id  string // "" as an earlier version left it
-}
-
-func (c cursor) String() string { return strconv.FormatInt(c.seq, 10) + " " + c.id }
-
-func parseCursor(text string) (c cursor) {
-	seq, id, _ := strings.Cut(text, " ")
-	c.seq, _ = strconv.ParseInt(seq, 10, 64) // "" at the first start
-	c.id = id
-	return c
-}
-
-// after are the events after the cursor, or from the first where the journal is another.
-func (s *sender) after(ctx context.Context) ([]alarm.Event, error) {
-	if s.cursor.seq <= 0 {
-		return s.j.Events(ctx, 0, eventsLoad)
-	}
-	events, err := s.j.Events(ctx, s.cursor.seq-1, eventsLoad+1)
-	if err != nil {
-		return nil, err
-	}
-	if len(events) > 0 && events[0].Seq == s.cursor.seq && (s.cursor.id == "" || events[0].ID == s.cursor.id) {
-		return events[1:], nil
-	}
-	s.u.o.Log.Warn("the journal begins anew, its events are sent from the first", "cursor", s.cursor.seq)
-	s.cursor = cursor{}
-	return s.j.Events(ctx, 0, eventsLoad)
-}
-
-// loadCursor reads how far events were sent.
-func (s *sender) loadCursor(ctx context.Context) error {
-	if s.known {
-		return nil
-	}
-	v, err := s.j.Get(ctx, s.cursorKey())
-	if err != nil {
-		return err
-	}
-	s.cursor, s.known = parseCursor(v), true
-	return nil
 }
 
 // loadLive reads the newest batch, if it was not sent yet.

@@ -20,6 +20,7 @@ import (
 	"embergate/drivers/conf"
 	"embergate/gateway/alarm"
 	"embergate/gateway/store"
+	"embergate/gateway/uplink"
 )
 
 // platform is a server that fails as its test wishes. It is a RoundTripper for tests in synctest, and a Handler.
@@ -296,7 +297,7 @@ func newUplink(t testing.TB, keys string, transport http.RoundTripper, log io.Wr
 const standard = `{url: "http://127.0.0.1:8086", org: fire, bucket: sites, token: s3cret}`
 
 // start runs an uplink and returns what stops it and waits.
-func start(t testing.TB, u *Uplink, q Queue, j Journal) (stop func()) {
+func start(t testing.TB, u *Uplink, q Queue, j uplink.Journal) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"math/rand/v2"
 	"time"
+
+	"embergate/gateway/uplink"
 )
 
 const (
@@ -55,7 +57,7 @@ func (p *parcel) pop()         { p.pieces = p.pieces[:len(p.pieces)-1] }
 type sender struct {
 	u *Uplink
 	q Queue
-	j Journal
+	j uplink.Journal
 	c *compressor // made when it is needed, and let go of with the parcel: it takes a megabyte
 
 	events, live, backlog lane
@@ -64,17 +66,16 @@ type sender struct {
 	quiet                 time.Time // nothing is sent before: the server said so
 	newEvents, newBatch   bool      // there may be something that was not seen yet
 
-	cursor   cursor // the last event that was sent
-	known    bool   // the cursor was read
-	lastLive int64  // the newest batch that was sent before its turn
-	accepted int    // posts that were taken
+	place    uplink.Place // of the last event that was sent
+	lastLive int64        // the newest batch that was sent before its turn
+	accepted int          // posts that were taken
 	doubts   map[int64]int
 	aside    []int64 // batches of the backlog that others go before
 	told     string  // the refusal that was logged last
 	toldAt   time.Time
 }
 
-func newSender(u *Uplink, q Queue, j Journal) *sender {
+func newSender(u *Uplink, q Queue, j uplink.Journal) *sender {
 	s := &sender{u: u, q: q, j: j, newEvents: true, newBatch: true, doubts: map[int64]int{}}
 	s.events.load, s.live.load, s.backlog.load = s.loadEvents, s.loadLive, s.loadBacklog
 	return s

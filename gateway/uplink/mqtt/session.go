@@ -1,0 +1,319 @@
+package mqtt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"embergate/gateway/uplink"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+const (
+	replyTimeout   = 20 * time.Second // PUBACK and SUBACK
+	enqueueTimeout = 5 * time.Second  // until paho takes a packet: it does not notice there that the connection is lost
+	pingTimeout    = 10 * time.Second
+	inFlight       = 20 // publications that wait for their acknowledgement
+	eventsLoad     = 100
+	lateAfter      = time.Minute
+)
+
+// session is one connection to the broker. Each has a client of its own, so that nothing of an earlier one is sent again
+// out of order: what was not acknowledged is still in the journal.
+type session struct {
+	u        *Uplink
+	client   paho.Client
+	raw      net.Conn // written before the client is connected
+	commands chan paho.Message
+
+	once  sync.Once
+	lost  chan struct{} // closed when the connection is gone
+	cause error         // written before lost is closed
+}
+
+// converse connects and sends until ctx ends, or the connection does.
+func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) error {
+	s, err := u.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
+	}
+	defer s.client.Disconnect(500)
+	err = s.greet(ctx, j)
+	if err == nil {
+		u.works(time.Now())
+		err = s.loop(ctx, j, acts)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.raw.Close() // without a word, so that the broker says offline for us
+		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := s.say(last, "status", "offline"); err != nil {
+		u.o.Log.Warn("cannot say offline", "err", err)
+	}
+	return nil
+}
+
+// connect opens a connection. The session at the broker is kept only where it has nothing to keep: a command that waited
+// for us is not one to obey.
+func (u *Uplink) connect(ctx context.Context) (*session, error) {
+	c := u.settings
+	t, err := c.tlsConfig()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{u: u, commands: make(chan paho.Message, inFlight), lost: make(chan struct{})}
+	o := paho.NewClientOptions().
+		AddBroker(c.broker.String()).
+		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
+		SetProtocolVersion(4).SetCleanSession(c.Commands).
+		SetAutoReconnect(false).SetConnectRetry(false).
+		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
+		SetWill(c.Topic+"/status", "offline", 1, true).
+		SetDefaultPublishHandler(s.receive).
+		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
+		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+			raw, err := u.dial(ctx, t)
+			if err != nil {
+				return nil, err
+			}
+			s.raw = raw
+			context.AfterFunc(ctx, func() { // until CONNACK paho waits for the broker alone
+				if !s.client.IsConnectionOpen() {
+					raw.Close()
+				}
+			})
+			return raw, nil
+		})
+	s.client = paho.NewClient(o)
+	connect := s.client.Connect()
+	if !connect.WaitTimeout(connectTimeout + writeTimeout) {
+		s.client.Disconnect(0)
+		return nil, errNoReply
+	}
+	if err := connect.Error(); err != nil {
+		return nil, c.refusal(err)
+	}
+	return s, nil
+}
+
+// refusal says in plain words why the broker did not let us in.
+func (c settings) refusal(err error) error {
+	switch {
+	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		if c.Username == "" {
+			return fmt.Errorf("the broker wants a username and password: %w", err)
+		}
+		return fmt.Errorf("the broker refused user %q with this password: %w", c.Username, err)
+	case errors.Is(err, packets.ErrorRefusedIDRejected):
+		return fmt.Errorf("the broker refused the client identifier %q: %w", c.ClientID, err)
+	}
+	return err
+}
+
+// greet says that we are there, and clears what an earlier configuration left.
+func (s *session) greet(ctx context.Context, j uplink.Journal) error {
+	if err := s.say(ctx, "status", "online"); err != nil {
+		return err
+	}
+	if s.u.settings.Commands {
+		filter := s.u.settings.Topic + "/command/+"
+		token := s.client.Subscribe(filter, 1, nil)
+		if err := s.wait(ctx, token); err != nil {
+			return fmt.Errorf("subscribe %s: %w", filter, err)
+		}
+		if code := token.(*paho.SubscribeToken).Result()[filter]; code > 2 { // MQTT 3.1.1, 3.9.3
+			return fmt.Errorf("the broker refused the subscription to %s", filter)
+		}
+	}
+	s.u.states.renew()
+	return s.sweep(ctx, j)
+}
+
+// sweep empties the retained states of devices that are no longer in the configuration.
+func (s *session) sweep(ctx context.Context, j uplink.Journal) error {
+	key := "uplink/" + s.u.o.ID + "/states"
+	var left []string
+	text, err := j.Get(ctx, key)
+	if err == nil && text != "" {
+		err = json.Unmarshal([]byte(text), &left)
+	}
+	if err != nil {
+		s.u.disk(err)
+		return nil
+	}
+	here := s.u.o.Devices
+	for _, id := range left {
+		if !slices.Contains(here, id) {
+			if err := s.wait(ctx, s.publish("state/"+id, true, nil)); err != nil {
+				return err
+			}
+		}
+	}
+	if slices.Equal(left, here) {
+		return nil
+	}
+	data, err := json.Marshal(here)
+	if err == nil {
+		err = j.Set(ctx, key, string(data))
+	}
+	s.u.disk(err)
+	return nil
+}
+
+// loop sends what there is to send: events first.
+func (s *session) loop(ctx context.Context, j uplink.Journal, acts Acts) error {
+	tick := time.NewTicker(leastGap)
+	defer tick.Stop()
+	for newEvents := true; ; {
+		if newEvents {
+			done, err := s.events(ctx, j)
+			if err != nil {
+				return err
+			}
+			newEvents = !done
+		}
+		more, err := s.latest(ctx)
+		if err != nil {
+			return err
+		}
+		if more {
+			select {
+			case <-s.u.wake:
+				newEvents = true
+			default:
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+			defer cancel()
+			_, err := s.events(last, j)
+			return err
+		case <-s.lost:
+			return s.cause
+		case <-s.u.wake:
+			newEvents = true
+		case m := <-s.commands:
+			if err := s.obey(ctx, m, acts); err != nil {
+				return err
+			}
+		case <-tick.C:
+		}
+	}
+}
+
+// events sends what the journal has after our place. It is not done where the store fails; then it is tried again.
+func (s *session) events(ctx context.Context, j uplink.Journal) (done bool, err error) {
+	u := s.u
+	if u.unsaved {
+		u.save(ctx, j)
+	}
+	for {
+		events, err := u.place.After(ctx, j, u.o.ID, eventsLoad, u.o.Log)
+		u.disk(err)
+		if err != nil {
+			return false, nil
+		}
+		if len(events) == 0 {
+			u.note(time.Time{})
+			return true, nil
+		}
+		u.note(events[0].Time)
+		for len(events) > 0 {
+			n := min(len(events), inFlight)
+			tokens := make([]paho.Token, n)
+			for i, e := range events[:n] {
+				if body := u.o.Body(e, time.Since(e.Time) > lateAfter); body != nil {
+					tokens[i] = s.publish("event", false, body)
+				}
+			}
+			for i, token := range tokens {
+				if token != nil {
+					if err := s.settle(ctx, token); err != nil {
+						u.save(ctx, j)
+						return false, err
+					}
+				}
+				u.place = uplink.At(events[i])
+			}
+			u.save(ctx, j)
+			events = events[n:]
+		}
+	}
+}
+
+// latest sends states that are due, and tells whether there may be more.
+func (s *session) latest(ctx context.Context) (more bool, err error) {
+	due := s.u.states.due(time.Now(), s.u.settings.Every, inFlight, s.u.o.Unit)
+	tokens := make([]paho.Token, len(due))
+	for i, m := range due {
+		tokens[i] = s.publish(m.topic, true, m.body)
+	}
+	for _, token := range tokens {
+		if err := s.settle(ctx, token); err != nil {
+			return false, err
+		}
+	}
+	return len(due) >= inFlight, nil
+}
+
+// settle waits for the acknowledgement of a publication.
+func (s *session) settle(ctx context.Context, token paho.Token) error {
+	if err := s.wait(ctx, token); err != nil {
+		s.u.o.Observe("retry")
+		return err
+	}
+	s.u.o.Observe("accepted")
+	s.u.works(time.Now())
+	return nil
+}
+
+// say publishes a retained word and waits for the acknowledgement.
+func (s *session) say(ctx context.Context, topic, word string) error {
+	if err := s.wait(ctx, s.publish(topic, true, []byte(word))); err != nil {
+		return fmt.Errorf("publish %s: %w", topic, err)
+	}
+	return nil
+}
+
+// publish sends at QoS 1 below the uplink's topic.
+func (s *session) publish(topic string, retained bool, body []byte) paho.Token {
+	return s.client.Publish(s.u.settings.Topic+"/"+topic, 1, retained, body)
+}
+
+var errNoReply = errors.New("the broker does not answer")
+
+// wait waits for the broker's answer.
+func (s *session) wait(ctx context.Context, token paho.Token) error {
+	timeout := time.NewTimer(replyTimeout)
+	defer timeout.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-s.lost:
+		return s.cause
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timeout.C:
+		return errNoReply
+	}
+}
+
+// fail ends the session; the first cause counts.
+func (s *session) fail(err error) {
+	s.once.Do(func() {
+		s.cause = fmt.Errorf("the connection is lost: %w", err)
+		close(s.lost)
+	})
+}
