@@ -44,7 +44,7 @@ func (h *hub) TestChannel(ctx context.Context, channel, to string, a alarm.Act) 
 	h.g.metrics.notified(channel, string(d.Outcome), d.Latency)
 	h.post(func(now time.Time) {
 		h.events = append(h.events, alarm.Event{
-			ID: eventID("channel.tested", now), Time: now.UTC(), Type: "channel.tested", By: a.By, Via: a.Via, Note: channel + ": " + string(d.Outcome),
+			ID: eventID("channel.tested", now), Time: now.UTC(), Type: "channel.tested", By: a.By, Via: a.Via, From: a.From, Note: channel + ": " + string(d.Outcome),
 		})
 		h.commit(now)
 	})

@@ -151,7 +151,7 @@ func (x *exercise) testOver(now time.Time, t zoneTest, act alarm.Act, why i18n.T
 
 func (x *exercise) event(now time.Time, kind string, act alarm.Act, note i18n.Text) {
 	x.h.events = append(x.h.events, alarm.Event{
-		ID: eventID(kind, now), Time: now.UTC(), Type: kind, By: act.By, Via: act.Via,
+		ID: eventID(kind, now), Time: now.UTC(), Type: kind, By: act.By, Via: act.Via, From: act.From,
 		Note: x.h.g.cfg.Site.Language.Say(note.Format, note.Args...),
 	})
 }

@@ -172,7 +172,7 @@ func (r *rounds) hazard(now time.Time, hz duty.Hazard, what string, act alarm.Ac
 		note = r.h.g.cfg.Site.Language.Say("%s: %s", note, act.Note)
 	}
 	r.h.events = append(r.h.events, alarm.Event{
-		ID: fmt.Sprintf("%s/%d%s", hz.ID, len(hz.Notes), map[bool]string{true: "o"}[what == "overdue"]), Time: now.UTC(), Type: "hazard." + what, By: act.By, Via: act.Via, Note: note,
+		ID: fmt.Sprintf("%s/%d%s", hz.ID, len(hz.Notes), map[bool]string{true: "o"}[what == "overdue"]), Time: now.UTC(), Type: "hazard." + what, By: act.By, Via: act.Via, From: act.From, Note: note,
 	})
 }
 
@@ -208,7 +208,7 @@ func (h *hub) AnswerCheck(ctx context.Context, id string, a alarm.Act) (d consol
 		}
 		d.Answered, d.By = ptr(now.In(h.g.location)), a.By
 		h.rounds.keepChecks(now)
-		e := alarm.Event{ID: c.ID + "/answered", Time: now.UTC(), Type: "duty.answered", By: a.By, Via: a.Via, Note: a.Note}
+		e := alarm.Event{ID: c.ID + "/answered", Time: now.UTC(), Type: "duty.answered", By: a.By, Via: a.Via, From: a.From, Note: a.Note}
 		h.report.duty(now, e, now.Sub(c.Asked))
 		return []alarm.Event{e}, nil
 	})
@@ -306,7 +306,7 @@ func (h *hub) HandOver(ctx context.Context, second string, a alarm.Act) (over co
 		r.over = r.over[:min(len(r.over), mostHandOvers)]
 		body, _ := json.Marshal(r.over) // texts and times always marshal
 		r.keep(handOversKey, string(body))
-		e := alarm.Event{ID: eventID("duty.handover", now), Time: now.UTC(), Type: "duty.handover", By: a.By, Second: second, Via: a.Via, Note: over.Say(h.g.cfg.Site.Language)}
+		e := alarm.Event{ID: eventID("duty.handover", now), Time: now.UTC(), Type: "duty.handover", By: a.By, Second: second, Via: a.Via, From: a.From, Note: over.Say(h.g.cfg.Site.Language)}
 		h.report.duty(now, e, 0)
 		return []alarm.Event{e}, nil
 	})

@@ -50,7 +50,7 @@ func Noted(now time.Time, a *Alarm, act Act, photo *Photo) (Event, error) {
 	}
 	a.Notes++
 	a.Revision++
-	e := Event{Time: now.UTC(), Type: EventNoted, By: act.By, Via: act.Via, Note: act.Note}
+	e := Event{Time: now.UTC(), Type: EventNoted, By: act.By, Via: act.Via, From: act.From, Note: act.Note}
 	if photo != nil {
 		a.Photos++
 		kept := *photo

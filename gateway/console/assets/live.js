@@ -173,6 +173,7 @@
     if (stream) stream.close();
     heard = performance.now();
     stream = new EventSource('/api/v1/stream?events=beat');
+    stream.addEventListener('error', refresh); // whoever was logged out meanwhile is led to the door
     stream.addEventListener('beat', (e) => {
       heard = performance.now();
       ahead = Date.parse(JSON.parse(e.data).now) - Date.now();
