@@ -110,7 +110,7 @@ type Plan struct {
 	Config
 	Options
 	shifts []shift
-	swaps  map[turnKey]Swap
+	swaps  map[turnKey]swap
 	quiet  hours
 }
 

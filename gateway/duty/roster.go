@@ -47,6 +47,13 @@ type shift struct {
 	workday, holiday bool
 }
 
+// swap is a Swap that was read; without hours of its own it has those of the shift.
+type swap struct {
+	Swap
+	hours
+	other bool // hours
+}
+
 type turnKey struct{ date, shift string }
 
 // hours are a part of a day, in minutes after midnight; where to is not after from, it goes over midnight.
@@ -56,11 +63,15 @@ var clockPattern = regexp.MustCompile(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`)
 
 // readHours reads a part of a day; from and to stand under the keys of that name.
 func readHours(s conf.Section, from, to string) hours {
-	for key, clock := range map[string]string{"from": from, "to": to} {
-		if !clockPattern.MatchString(clock) || key == "from" && clock == "24:00" {
-			s.At(key).Problem("%q is no time of day; write it as 08:00, up to 24:00", clock)
-			return hours{}
+	good := true
+	for _, clock := range []struct{ key, text string }{{"from", from}, {"to", to}} {
+		if !clockPattern.MatchString(clock.text) || clock.key == "from" && clock.text == "24:00" {
+			s.At(clock.key).Problem("%q is no time of day; write it as 08:00, up to 24:00", clock.text)
+			good = false
 		}
+	}
+	if !good {
+		return hours{}
 	}
 	return hours{minutes(from), minutes(to)}
 }
@@ -151,41 +162,42 @@ func (p *Plan) readSwaps(s conf.Section, people []string) {
 	for _, sh := range p.Config.Shifts {
 		names = append(names, sh.Name)
 	}
-	p.swaps = map[turnKey]Swap{}
-	for i, swap := range p.Config.Swaps {
-		at, key := s.Items()[i], turnKey{swap.Date, swap.Shift}
-		if _, err := time.Parse(time.DateOnly, swap.Date); err != nil {
-			at.At("date").Problem("%q is no date; write it as 2026-11-25", swap.Date)
+	p.swaps = map[turnKey]swap{}
+	for i, written := range p.Config.Swaps {
+		at, key := s.Items()[i], turnKey{written.Date, written.Shift}
+		if _, err := time.Parse(time.DateOnly, written.Date); err != nil {
+			at.At("date").Problem("%q is no date; write it as 2026-11-25", written.Date)
 		}
-		if !slices.Contains(names, swap.Shift) {
-			at.At("shift").NotOneOf(swap.Shift, names)
+		if !slices.Contains(names, written.Shift) {
+			at.At("shift").NotOneOf(written.Shift, names)
 		}
 		if _, double := p.swaps[key]; double {
-			at.Problem("the shift %q is swapped twice on %s", swap.Shift, swap.Date)
+			at.Problem("the shift %q is swapped twice on %s", written.Shift, written.Date)
 		}
-		checkPeople(at.At("people"), swap.People, people)
-		switch hasHours := swap.From != "" || swap.To != ""; {
-		case hasHours:
-			readHours(at, swap.From, swap.To)
-		case len(swap.People) == 0:
+		checkPeople(at.At("people"), written.People, people)
+		sw := swap{Swap: written, other: written.From != "" || written.To != ""}
+		switch {
+		case sw.other:
+			sw.hours = readHours(at, written.From, written.To)
+		case len(written.People) == 0:
 			at.Problem("a swap says who comes (people), or when (from and to)")
 		}
-		p.swaps[key] = swap
+		p.swaps[key] = sw
 	}
 }
 
 // turn is a shift on the day of a local time, false where it does not begin there.
 func (p *Plan) turn(sh shift, day time.Time) (Turn, bool) {
-	swap, swapped := p.swaps[turnKey{day.Format(time.DateOnly), sh.Name}]
+	sw, swapped := p.swaps[turnKey{day.Format(time.DateOnly), sh.Name}]
 	if !swapped && !p.begins(sh, day) {
 		return Turn{}, false
 	}
 	people, h := sh.People, sh.hours
-	if len(swap.People) > 0 {
-		people = swap.People
+	if len(sw.People) > 0 {
+		people = sw.People
 	}
-	if swap.From != "" {
-		h = hours{minutes(swap.From), minutes(swap.To)}
+	if sw.other {
+		h = sw.hours
 	}
 	from, to := h.on(day)
 	return Turn{Shift: sh.Name, From: from, To: to, People: people}, to.After(from)
