@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -163,4 +164,57 @@ func FuzzChallenge(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, challenge string) { digest(parameters(challenge), "/", "u", "p", "c") })
+}
+
+func TestAnAlarmHasTheStillOfItsZone(t *testing.T) {
+	server := cameraServer(t, picture(t, 64, 48))
+	dir, s := t.TempDir(), newScript()
+	config := strings.Replace(fmt.Sprintf(scriptedHome, dir, "", "1m"), "name: Kitchen}", `name: Kitchen, camera: {snapshot: "`+server.URL+`/open", live: "http://cam.lan/"}}`, 1)
+	h := startConfig(t, s, dir, config)
+	s.reads("gas.lel", 30)
+	h.alarms("high unacknowledged")
+	var open []alarm.Alarm
+	h.get("/api/v1/alarms", &open)
+	at := "/api/v1/alarms/" + open[0].ID + "/still"
+	eventually(t, "the still", func() bool { status, _ := h.asks("GET", at, "", nil); return status == http.StatusOK })
+	if _, data := h.asks("GET", at, "", nil); !bytes.HasPrefix(data, []byte("\xff\xd8")) {
+		t.Error("the still is no JPEG")
+	}
+	_, page := h.asks("GET", "/alarms/"+open[0].ID, "", nil)
+	for _, want := range []string{`src="` + at + `"`, `href="http://cam.lan/"`, "From the camera of Kitchen"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page of the alarm lacks %s", want)
+		}
+	}
+	if status, _ := h.asks("GET", "/api/v1/alarms/00000099-1/still", "", nil); status != http.StatusNotFound {
+		t.Errorf("of an alarm that there is not: %d", status)
+	}
+}
+
+func TestThePageShowsAnAlarmBeforeTheWebhookHasIt(t *testing.T) {
+	shown := make(chan bool, 10)
+	var home *home
+	started := make(chan struct{})
+	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		<-started
+		_, page := home.asks("GET", "/", "", nil)
+		shown <- strings.Contains(string(page), `data-sound="alarm"`)
+	}))
+	defer hook.Close()
+	dir, s := t.TempDir(), newScript()
+	config := fmt.Sprintf(scriptedHome, dir, "", "1m") + `
+channels: [{id: hook, webhook: {url: "` + hook.URL + `", secret: s3cr3t}}]
+`
+	home = startConfig(t, s, dir, config)
+	close(started)
+	home.asks("GET", "/", "", nil) // somebody looks
+	s.reads("gas.lel", 30)
+	select {
+	case is := <-shown:
+		if !is {
+			t.Error("the webhook came before the page had the alarm")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("no webhook came")
+	}
 }

@@ -49,6 +49,7 @@ type glance struct {
 	kicker   i18n.Text // what kind of state it is, and whether somebody has taken it
 	headline i18n.Text // what and where
 	more     int       // open alarms besides the one in the headline
+	top      *alarm.Alarm
 	signals  signalCounts
 	devices  deviceCounts
 }
@@ -127,7 +128,7 @@ func (g *glance) alarm(open []alarm.Alarm, quiet bool) bool {
 	if place == "" {
 		place = top.DeviceName
 	}
-	g.mood, g.more = best, len(open)-1
+	g.mood, g.more, g.top = best, len(open)-1, top
 	g.kicker = i18n.T("%s · %s", levelWords[top.Level], stateWord(*top))
 	switch {
 	case top.Drill:

@@ -18,9 +18,11 @@ type glanceView struct {
 	Kicker   string
 	Headline string
 	More     int
+	Top      *alarm.Alarm // the one of the headline, where nobody has answered it; else nil
 	Counts   []count
-	Sound    string // alarm or fault: what the page sounds like; "" for silence
-	Open     string // the ids of open alarms, apart by spaces: what is new among them is told to whoever cannot see it
+	Classes  []classCount // how many alarms are open of each class, 0 too
+	Sound    string       // alarm or fault: what the page sounds like; "" for silence
+	Open     string       // the ids of open alarms, apart by spaces: what is new among them is told to whoever cannot see it
 }
 
 // count is one of the numbers below the headline.
@@ -102,10 +104,26 @@ func seeGlance(s *Snapshot, now time.Time, l i18n.Lang) glanceView {
 		Kicker: l.Say(g.kicker.Format, g.kicker.Args...), Headline: l.Say(g.headline.Format, g.headline.Args...), More: g.more,
 		Counts: counts(g, l), Sound: sound(s.Alarms),
 	}
+	if g.top != nil && waits(*g.top) {
+		v.Top = g.top
+	}
+	open := map[rules.Class]int{}
 	for _, a := range s.Alarms {
 		v.Open += a.ID + " "
+		open[a.Class]++
+	}
+	for _, c := range classOrder {
+		if c != "notice" || open[c] > 0 {
+			v.Classes = append(v.Classes, classCount{l.Say(classWords[c].Format), open[c]})
+		}
 	}
 	return v
+}
+
+// classCount is how many alarms of a class are open.
+type classCount struct {
+	Word string
+	N    int
 }
 
 func counts(g glance, l i18n.Lang) []count {

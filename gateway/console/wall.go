@@ -1,10 +1,6 @@
 package console
 
-import (
-	"time"
-
-	"embergate/drivers/i18n"
-)
+import "embergate/drivers/i18n"
 
 // wallPage is for a screen that hangs on a wall: nobody touches it, it needs no scrolling, and at night it dims itself
 // as long as nothing is wrong.
@@ -50,7 +46,7 @@ func (w *web) seeWall(q *look) (any, error) {
 	}
 	g := glanceOf(s, q.Now)
 	hour := s.Time.Hour()
-	v.Night = (hour >= nightFrom || hour < nightTo) && calm(g.mood) && q.Now.Sub(s.Time) < time.Minute
+	v.Night = (hour >= nightFrom || hour < nightTo) && calm(g.mood) && len(s.Devices) > 0 && !s.frozen(q.Now)
 	return v, nil
 }
 
