@@ -151,6 +151,17 @@ func (c *certificate) trouble(now time.Time, location *time.Location) (i18n.Text
 	return i18n.Text{}, false
 }
 
+// CertificateTrouble says what is wrong with the console's certificate as it lies on the disk; false where nothing is, or
+// where the gateway makes it itself.
+func (g *Gateway) CertificateTrouble(now time.Time) (i18n.Text, bool) {
+	c := newCertificate(g.cfg.Console, "", slog.New(slog.DiscardHandler))
+	if c == nil || c.own {
+		return i18n.Text{}, false
+	}
+	_ = c.ready() // which trouble says
+	return c.trouble(now, g.location)
+}
+
 // until is when the certificate ends, in seconds since 1970; 0 where none was read yet.
 func (c *certificate) until() float64 {
 	if s := c.use(); s.Certificate != nil {

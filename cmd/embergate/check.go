@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"embergate/gateway"
 
@@ -31,6 +32,9 @@ func checkVerb() *cobra.Command {
 			}
 			if warnings := g.Warnings(); warnings != nil {
 				say(cmd.OutOrStdout(), lang, "but note:\n%s", warnings.In(lang))
+			}
+			if why, bad := g.CertificateTrouble(time.Now()); bad {
+				say(cmd.OutOrStdout(), lang, "but note:\n%s", lang.Say(why.Format, why.Args...))
 			}
 			if missing := g.Unbuilt(); len(missing) > 0 {
 				say(cmd.OutOrStdout(), lang, "run would refuse it, because it needs:\n%s", lines(lang, missing))
