@@ -62,6 +62,13 @@ func report(cmd *cobra.Command, daemon *client, month, format, target string) er
 // writeWhole writes beside the target and puts it in its place when it is whole, readable for its owner only: it holds
 // names.
 func writeWhole(target string, write func(io.Writer) error) error {
+	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() { // a device, or a pipe: not to be put away
+		f, err := os.OpenFile(target, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	}
 	part := target + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
