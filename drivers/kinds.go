@@ -83,6 +83,7 @@ var Kinds = map[string]Kind{
 	"tamper":          {DeviceClass, "", State, "tamper"},
 	"test":            {DeviceClass, "", State, "self-test"},
 	"battery_low":     {DeviceClass, "", State, "battery low"},
+	"end_of_life":     {DeviceClass, "", State, "end of life"},
 	"fault":           {DeviceClass, "", State, "fault"},
 	"relay":           {DeviceClass, "", State, "relay"},
 	"contact":         {DeviceClass, "", State, "contact"},

@@ -210,6 +210,7 @@ var stateWords = map[string]pair{
 	"gas_alarm": detects, "co_alarm": detects, "arc_fault": detects, "leak": detects, "sos": detects,
 	"tamper": detects, "fault": detects,
 	"battery_low": {i18n.T("normal"), i18n.T("low"), 1},
+	"end_of_life": {i18n.T("normal"), i18n.T("reached"), 1},
 	"mains":       {i18n.T("no power"), i18n.T("power on"), 0},
 	"breaker":     {i18n.T("switched off"), i18n.T("switched on"), never},
 }
