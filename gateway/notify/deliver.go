@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"embergate/gateway/store"
+	"embergate/rules"
 )
 
 // Outbox keeps messages until they are settled, and the ledger of attempts; *store.Store is one.
@@ -176,7 +177,7 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 		l.giveUp(ctx, outbox)
 		return longestWait
 	}
-	asks := l.asks(now)
+	asks, whole := l.asks(now)
 	for _, ask := range asks {
 		due, err := outbox.DueMessages(ctx, ask)
 		l.disk(ctx, &l.reading, err)
@@ -185,6 +186,9 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 		}
 		var ready []item
 		for _, m := range due {
+			if ask.Urgent && m.Class != rules.Classes[0] && l.lost(now) {
+				break // what a lost channel has left is for fire, which comes first
+			}
 			if l.noted(ctx, outbox, m.ID, now) && (len(ready) == 0 || l.lane(m.To) == l.lane(ready[0].To)) {
 				ready = append(ready, item{m, Said(m)})
 				if len(l.pace.limits) == 0 {
@@ -197,15 +201,18 @@ func (l *line) round(ctx context.Context, outbox Outbox) time.Duration {
 			return 0
 		}
 	}
-	l.early = 0
+	if whole {
+		l.early = 0
+	}
 	return l.pause(ctx, outbox, now)
 }
 
-// asks are the questions to the outbox whose answers may go now, the most pressing first.
-func (l *line) asks(now time.Time) []store.Due {
+// asks are the questions to the outbox whose answers may go now, the most pressing first; whole is true where they leave
+// nothing out that is due.
+func (l *line) asks(now time.Time) (asks []store.Due, whole bool) {
 	all := store.Due{Channel: l.id, Now: now.Add(l.early), Apart: l.personal, Limit: atATime + len(l.notes)}
 	if len(l.pace.limits) == 0 {
-		return []store.Due{all}
+		return []store.Due{all}, true
 	}
 	all.Limit = inAStorm + len(l.notes)
 	urgent := all
@@ -213,11 +220,11 @@ func (l *line) asks(now time.Time) []store.Due {
 	if !l.personal {
 		switch ln := l.lane(""); {
 		case ln.left(now, true) == 0:
-			return nil
+			return nil, false
 		case ln.left(now, false) == 0:
-			return []store.Due{urgent}
+			return []store.Due{urgent}, false
 		}
-		return []store.Due{all}
+		return []store.Due{all}, true
 	}
 	for to, ln := range l.lanes {
 		if ln.left(now, false) == 0 {
@@ -228,9 +235,9 @@ func (l *line) asks(now time.Time) []store.Due {
 		}
 	}
 	if len(urgent.Except) == len(all.Except) {
-		return []store.Due{all}
+		return []store.Due{all}, len(all.Except) == 0
 	}
-	return []store.Due{urgent, all}
+	return []store.Due{urgent, all}, false
 }
 
 // pause is how long until the next message is due or may go. It notes how many wait.

@@ -50,6 +50,13 @@ func (l *line) stand(now time.Time) ChannelStatus {
 	return s
 }
 
+// lost tells whether the channel has failed for so long that it is a fault.
+func (l *line) lost(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.failing.IsZero() && now.Sub(l.failing) >= patience
+}
+
 // works notes a success. After failures all that waits is due, so that nobody waits a minute for an alarm because the
 // network was away; at most once a minute, for the sake of one message that alone fails.
 func (l *line) works(now time.Time) {

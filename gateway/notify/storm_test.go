@@ -392,6 +392,40 @@ func TestAfterAnOutageAStormArrivesInOrder(t *testing.T) {
 	})
 }
 
+// TestAnOutageDoesNotSpendTheReserve (NO11): a fire in the moment in which the network is back leaves within 5 s, however
+// much was tried in vain.
+func TestAnOutageDoesNotSpendTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Now().Add(5 * time.Minute)
+		f := &far{fate: func(int, Message) error {
+			if time.Now().Before(back) {
+				return errors.New("no route to host")
+			}
+			return nil
+		}}
+		c, box := paced(channels(t, Options{}, f), "wecom"), &outbox{}
+		stop := start(t, c, box)
+		for i := 0; time.Now().Before(back); i++ {
+			box.put(c.Compose(at(fmt.Sprint("zone-", i), fmt.Sprint("A", i), "alarm.raised", "gas"), time.Now(), nil)...)
+			c.Wake()
+			time.Sleep(2 * time.Second)
+		}
+		box.put(c.Compose(at("hall", "F", "alarm.raised", "fire"), time.Now(), nil)...)
+		c.Wake()
+		began := time.Now()
+		for box.settled("F/alarm.raised") == 0 && time.Since(began) < time.Minute {
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("fire left after %s", took)
+		}
+		stop()
+		if most(f.at, time.Minute) > 18 {
+			t.Errorf("%d in a minute", most(f.at, time.Minute))
+		}
+	})
+}
+
 // TestARefusedDigestIsTriedPieceByPiece: one message that the far side does not take harms no other; where each piece is
 // refused it is the channel, and all have failed at once (row NO02).
 func TestARefusedDigestIsTriedPieceByPiece(t *testing.T) {
@@ -406,6 +440,7 @@ func TestARefusedDigestIsTriedPieceByPiece(t *testing.T) {
 			var failed []string
 			c, box := paced(channels(t, Options{Failed: func(m store.Message, why string) { failed = append(failed, m.Event) }}, f), "wecom"), &outbox{}
 			stop := start(t, c, box)
+			synctest.Wait() // it waits to be woken
 			for i := range 8 {
 				box.put(c.Compose(at("z", fmt.Sprint("A", i), "alarm.raised", "gas"), time.Now(), nil)...)
 			}
@@ -431,6 +466,7 @@ func TestOnePersonHoldsUpNoOther(t *testing.T) {
 		f := &far{}
 		c, box := paced(channels(t, Options{}, f), "tencent_sms"), &outbox{}
 		stop := start(t, c, box)
+		synctest.Wait() // it waits to be woken
 		for i := range 500 {
 			for _, m := range c.Compose(at("z", fmt.Sprint("A", i), "alarm.raised", "gas"), time.Now(), nil) {
 				m.To = "li"
