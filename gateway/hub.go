@@ -12,8 +12,6 @@ import (
 	"embergate/gateway/alarm"
 	"embergate/gateway/store"
 	"embergate/rules"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 )
 
 // hub is the one goroutine that owns live state: what was read, what the rules make of it, which alarms are open. Drivers
@@ -51,6 +49,7 @@ type hub struct {
 	kept       time.Time       // when the house was last kept
 	remembered time.Time       // when the devices' silence was last kept
 	seq        int64           // of the latest event in the journal
+	last       []alarm.Event   // that event, as it was at the start; empty: there was none
 	faults     map[string]bool // of the gateway itself, by key: open or not
 	failed     []bool          // by the index of an instance: it cannot be evaluated
 	queues     map[string]*store.Queue
@@ -126,6 +125,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.last = last
 	h.gate = newGate(now, g.built, newest(last), g.Log)
 	h.gate.reading, h.gate.point = h.send, h.sendPoint
 	h.report = newReporter(g, now, h.gate)
@@ -136,6 +136,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 // run is the hub's loop; it ends after stop, when everything that was handed in is on disk.
 func (h *hub) run() {
 	h.sample = time.Now()
+	h.bury(h.sample)
 	h.record(h.sample, "gateway.started", h.g.Version)
 	watchdog := newWatchdog()
 	timer := time.NewTimer(0)
@@ -428,26 +429,5 @@ func (h *hub) do(ctx context.Context, act func(now time.Time) ([]alarm.Event, er
 		return errStopping
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// watchdog tells systemd that the hub turns; it is pinged from nowhere else.
-type watchdog struct {
-	period time.Duration
-	last   time.Time
-}
-
-func newWatchdog() *watchdog {
-	period, err := daemon.SdWatchdogEnabled(false)
-	if err != nil {
-		period = 0
-	}
-	return &watchdog{period: period / 2}
-}
-
-func (w *watchdog) alive(now time.Time) {
-	if w.period > 0 && now.Sub(w.last) >= min(w.period, turn) {
-		notifySystemd(daemon.SdNotifyWatchdog)
-		w.last = now
 	}
 }

@@ -260,6 +260,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within 20 s: %s", what)
 }
 
+// Rows AL11 and RE09.
 func TestAnAlarmSurvivesARestartAndNothingClearsByIt(t *testing.T) {
 	dir, s := t.TempDir(), newScript()
 	h := startHome(t, s, dir, "0s")
@@ -284,6 +285,7 @@ func TestAnAlarmSurvivesARestartAndNothingClearsByIt(t *testing.T) {
 	}
 }
 
+// Row RE03.
 func TestAPanicInADriverRestartsItAndIsAFault(t *testing.T) {
 	s := newScript()
 	h := startHome(t, s, t.TempDir(), "0s")

@@ -69,6 +69,7 @@ func writeForever(dir string) error {
 	}
 }
 
+// Rows SF01, AL11 and RE06.
 func TestWhatWasAcknowledgedSurvivesKill(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[string]int64{}
@@ -205,6 +206,7 @@ func TestTelemetryLeavesRoomForAlarms(t *testing.T) {
 	}
 }
 
+// Row SF04.
 func TestAFullDiskLosesNothingAndRecovers(t *testing.T) {
 	dir := smallDisk(t, 4<<20)
 	s := openAt(t, dir)

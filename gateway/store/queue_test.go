@@ -50,6 +50,7 @@ func wantQueue(t testing.TB, q *Queue, want string) {
 	}
 }
 
+// Rows SF05 and SF10.
 func TestReadingDoesNotRemove(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	q := s.Queue("platform", QueueLimit{})
@@ -76,6 +77,7 @@ func TestReadingDoesNotRemove(t *testing.T) {
 	wantQueue(t, q, "a b d")
 }
 
+// Row SF11.
 func TestQueuesDoNotTouchEachOther(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	one, two := s.Queue("one", QueueLimit{Bytes: 3}), s.Queue("two", QueueLimit{})
@@ -94,6 +96,7 @@ func TestQueuesDoNotTouchEachOther(t *testing.T) {
 	}
 }
 
+// Row SF03.
 func TestOverTheLimitTheOldestGoesAndIsCounted(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	q := s.Queue("platform", QueueLimit{Bytes: 6})

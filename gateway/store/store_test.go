@@ -300,6 +300,7 @@ func TestMigrationsRunOnceAndInOrder(t *testing.T) {
 
 const logHeader = 32 // bytes. Source: sqlite.org/fileformat2.html, 4.1
 
+// Row SF15.
 func TestWrittenBytesAreThoseOfTheFiles(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	before := s.Written()[SeriesFile]

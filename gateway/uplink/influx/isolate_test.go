@@ -35,6 +35,7 @@ func sieve(lines []string, status int, body string, keepsOthers bool) (answer, [
 
 // TestBadLinesAreIsolated: of 300 lines the server refuses some, in every way a server is known to. All good ones
 // arrive, exactly the bad ones become dead letters, and the queue is empty at the end.
+// Rows SF07, SF09 and SF13.
 func TestBadLinesAreIsolated(t *testing.T) {
 	v3 := func(lines []string) (answer, []string) {
 		fine := slices.DeleteFunc(slices.Clone(lines), isBad)

@@ -29,6 +29,7 @@ func good(signal string, v float64) drivers.Reading {
 }
 
 // TestSeriesAreAsTheContractSays compares the lines of readings, points and events with testdata/series.txt.
+// Rows SF12 and TS01.
 func TestSeriesAreAsTheContractSays(t *testing.T) {
 	later := good("kitchen-gas.lel", 25)
 	later.Time = noon.Add(time.Second)
@@ -130,6 +131,7 @@ func TestTwoEventsOfOneInstantStayTwoPoints(t *testing.T) {
 }
 
 // TestOneFieldHasOneTypeForAllDevices: a number and a code of one name and class cannot both be stored.
+// Row SF12.
 func TestOneFieldHasOneTypeForAllDevices(t *testing.T) {
 	root := conf.Parse("c.yaml", []byte("a: {id: a}\nb: {id: b}\nc: {id: c}\n"), conf.Environment{})
 	device := func(id, kind string) drivers.Device {
@@ -143,6 +145,7 @@ func TestOneFieldHasOneTypeForAllDevices(t *testing.T) {
 }
 
 // FuzzPoint: whatever the names and words, a point is one line that the parser of another author reads back.
+// Row SF12.
 func FuzzPoint(f *testing.F) {
 	f.Add("fire", "zone", "f1 厨房", "reason", `time"out\`, 1.5)
 	f.Add("#m", "a=b", "c,d\\", "x y", "line\nbreak\t", math.Inf(-1))

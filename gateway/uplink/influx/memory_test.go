@@ -10,6 +10,7 @@ import (
 
 // TestFullDisk: data waits in memory and is sent from there; nothing is lost while it fits, and it is stored again when
 // there is room.
+// Row SF04.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := false
@@ -79,6 +80,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 // TestStopBetweenPostAndRemove: what was sent and not yet removed is sent again, the same points, and nothing else.
+// Row SF05.
 func TestStopBetweenPostAndRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &platform{t: t}
@@ -128,6 +130,7 @@ func TestStopKeepsWhatIsInMemory(t *testing.T) {
 }
 
 // TestEventsGoOnFromTheirCursor: after a restart only what was not sent, and from the first where the journal is a new one.
+// Rows SF11 and SF17.
 func TestEventsGoOnFromTheirCursor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &platform{t: t}

@@ -12,6 +12,7 @@ import (
 
 // TestEveryLineArrives: 2,000 readings over 100 s reach a server that fails in another way at two of three posts, and has
 // a batch size limit.
+// Rows SF05, SF08 and SF10.
 func TestEveryLineArrives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failures := []answer{said(503, "", "Retry-After", "3"), {status: 0}, said(500, `{"code":"internal error","message":"engine: no space left on device"}`),
@@ -64,6 +65,7 @@ func TestEveryLineArrives(t *testing.T) {
 }
 
 // TestWaitsGrowToAMinute: 1, 2, 4 … 60 s, up to a fifth less, whatever arrives meanwhile; one line is logged.
+// Row SF10.
 func TestWaitsGrowToAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &platform{t: t, answer: func(int, []string) (answer, []string) { return answer{}, nil }}
@@ -92,6 +94,7 @@ func TestWaitsGrowToAMinute(t *testing.T) {
 }
 
 // TestRetryAfterIsObeyed in both of its forms; a date counts by the server's clock.
+// Row SF08.
 func TestRetryAfterIsObeyed(t *testing.T) {
 	for name, header := range map[string][]string{
 		"seconds": {"Retry-After", "90"},
@@ -125,6 +128,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 }
 
 // TestWhatAPersonMustMend is tried once a minute, keeps everything, and is said in the server's words.
+// Row SF08.
 func TestWhatAPersonMustMend(t *testing.T) {
 	for name, a := range map[string]answer{
 		"token":    said(401, `{"code":"unauthorized","message":"unauthorized access"}`),
@@ -165,6 +169,7 @@ func TestWhatAPersonMustMend(t *testing.T) {
 }
 
 // TestOrder: events of alarms first, then the newest batch, then the backlog from its oldest; live batches pass between.
+// Rows SF06 and SF17.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, j := &queue{}, &journal{}
