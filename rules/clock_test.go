@@ -93,7 +93,7 @@ inline:
 	}
 }
 
-// The hours of the day are the wall clock's by nature.
+// RU09: the hours of the day are the wall clock's by nature.
 func TestTheHoursOfTheDayFollowTheWallClock(t *testing.T) {
 	set, in := rule(t, abc(), `schedule("22:00-06:00")`)
 	st := set.NewState()

@@ -138,6 +138,7 @@ func TestRulesComeFromFilesToo(t *testing.T) {
 	}
 }
 
+// RU09: holidays and the working days that make up for them are the calendar's.
 func TestWorkdaysFollowTheCalendar(t *testing.T) {
 	s := set(t, abc(), `
 packs: []
