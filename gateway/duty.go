@@ -243,6 +243,7 @@ func (d *duties) checkpoint() {
 // delivered is told every attempt of a channel, by its goroutine.
 func (g *Gateway) delivered(m store.Message, outcome string) {
 	g.phone.delivered(m, outcome)
+	g.proof.delivered(m, store.Outcome(outcome), time.Now())
 	if d := g.told.Load(); d != nil && d.plan != nil && m.Alarm != "" && store.Outcome(outcome) == store.Accepted {
 		d.h.post(func(time.Time) { d.calls.Accepted(m.Alarm, m.Event) })
 	}

@@ -66,6 +66,7 @@ type Gateway struct {
 	testAt      time.Duration          // of the daily test of the channels, since midnight; below 0: never
 	metrics     *metrics
 	phone       *phone
+	proof       *proof
 	people      []access.Person // of the duty roster
 	certificate *certificate    // of the console, once it runs; nil: it has none
 	watchers    []*watcher      // of the heartbeat
@@ -86,7 +87,7 @@ type link struct {
 
 // New makes a gateway of a configuration. Its mistakes are root.Problems() afterwards; a gateway with any is not to be run.
 func New(root conf.Section, o Options) (*Gateway, error) {
-	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}, built: builtAt()}
+	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}, proof: &proof{}, built: builtAt()}
 	g.cfg, g.location = readConfig(root)
 	g.places = checkZones(root.At("zones"), g.cfg.Zones)
 	models, err := g.models(g.cfg.Profiles)

@@ -121,6 +121,9 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	h.exercise = newExercise(h, now)
 	h.rounds = newRounds(ctx, h, now)
 	h.daily = newDailyTest(ctx, h)
+	if err := g.proof.recall(ctx, st, now); err != nil {
+		h.log.Error("last test of the chain not recalled", "err", err)
+	}
 	last, err := st.Events(ctx, h.seq-1, 1)
 	if err != nil {
 		return nil, err

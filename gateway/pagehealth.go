@@ -33,7 +33,7 @@ func (h *hub) wellness(now time.Time) console.Health {
 			w.free, w.size = int64(disk.Bavail)*int64(disk.Bsize), int64(disk.Blocks)*int64(disk.Bsize)
 		}
 	}
-	health := console.Health{ClockOK: h.gate.clock.ok(), Memory: w.memory, DiskFree: w.free, DiskSize: w.size, Chain: h.exercise.proof(len(h.g.channels.IDs()))}
+	health := console.Health{ClockOK: h.gate.clock.ok(), Memory: w.memory, DiskFree: w.free, DiskSize: w.size, Chain: h.lastProof()}
 	for _, n := range h.store.Written() {
 		health.Written += n
 	}
@@ -54,20 +54,22 @@ func resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
+// lastProof is when the whole way to people was last tried.
+func (h *hub) lastProof() *console.Chain {
+	channels := len(h.g.channels.IDs())
+	return h.g.proof.last(h.exercise.proof(channels), channels)
+}
+
 // proof is what the last drill showed of the whole chain, nil where there was none.
 func (x *exercise) proof(channels int) *console.Chain {
 	if len(x.past) == 0 {
 		return nil
 	}
-	last := x.past[0]
-	c := console.Chain{At: last.Since, Of: channels, Drill: true}
-	var told []string
-	for _, s := range last.Steps {
-		if s.Event != "delivered" || slices.Contains(told, s.Name) {
-			continue
-		}
-		if told = append(told, s.Name); len(told) == 1 {
-			c.Took = s.After
+	c := console.Chain{At: x.past[0].Since, Of: channels, Drill: true}
+	told := map[string]bool{}
+	for _, s := range x.past[0].Steps {
+		if s.Event == "delivered" && !told[s.Name] {
+			told[s.Name], c.Took = true, max(c.Took, s.After)
 		}
 	}
 	c.Told = len(told)

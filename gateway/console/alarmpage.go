@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"embergate/drivers/i18n"
@@ -160,11 +161,27 @@ func (w *web) seeOneAlarm(q *look) (any, error) {
 	}
 	for _, d := range deliveries {
 		v.Deliveries = append(v.Deliveries, deliveryView{
-			At: at(d.Time, q.Snapshot.Time, l), Channel: d.Channel, To: d.To, What: eventWord(d.Type, l),
+			At: at(d.Time, q.Snapshot.Time, l), Channel: d.Channel, To: w.called(d.To), What: eventWord(d.Type, l),
 			Said: outcomeWord(d.Outcome, l), Look: d.Outcome, Detail: d.Detail,
 		})
 	}
 	return v, nil
+}
+
+// called are the names of people by their ids, which have commas between them.
+func (w *web) called(ids string) string {
+	if ids == "" || w.Access == nil {
+		return ids
+	}
+	list := strings.Split(ids, ",")
+	for i, id := range list {
+		for _, p := range w.Access.People() {
+			if p.ID == id && p.Name != "" {
+				list[i] = p.Name
+			}
+		}
+	}
+	return strings.Join(list, ", ")
 }
 
 func happenedIn(e alarm.Event, now time.Time, l i18n.Lang) happened {

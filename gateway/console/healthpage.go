@@ -20,7 +20,7 @@ type Health struct {
 // Chain is the last test of the whole way from an alarm to a person.
 type Chain struct {
 	At       time.Time
-	Took     time.Duration // until the first message was taken
+	Took     time.Duration // until the last of them had it
 	Told, Of int           // ways that took it
 	Drill    bool          // it was a drill
 }
