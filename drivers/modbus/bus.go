@@ -27,6 +27,7 @@ func Open(ctx context.Context, s conf.Section) (*Bus, error) {
 		return nil, fmt.Errorf("modbus: open: the settings are wrong: %w", s.Problems())
 	}
 	w := &wire{at: at, line: set.line(), open: openWire, delay: set.ConnectDelay}
+	w.enter(map[string]*door{}, s)
 	d := &driver{Endpoint: drivers.Endpoint{Monitor: drivers.Discard{}}, settings: set, wire: w}
 	b := &Bus{d, w.join(d)}
 	select {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,9 +27,8 @@ type door struct {
 	listener net.Listener
 	ready    map[string]*caller       // by registration: it waits to be used
 	waiting  map[string]chan struct{} // by registration: closed when there is one
-	used     map[string]net.Conn      // by registration
-	strange  map[net.Conn]bool        // have not said who they are
-	running  sync.WaitGroup
+	strange  []net.Conn               // have not said who they are, the oldest first
+	running  *sync.WaitGroup          // since the port was opened
 }
 
 // Bounds of what strangers may cost.
@@ -110,7 +110,7 @@ func (d *door) keepOpen() error {
 		}
 		d.listener = l
 		d.ready, d.waiting = map[string]*caller{}, map[string]chan struct{}{}
-		d.used, d.strange = map[string]net.Conn{}, map[net.Conn]bool{}
+		d.strange, d.running = nil, &sync.WaitGroup{}
 		d.running.Go(func() { d.welcome(l) })
 	}
 	d.users++
@@ -121,10 +121,10 @@ func (d *door) keepOpen() error {
 func (d *door) leave() {
 	d.mu.Lock()
 	d.users--
-	last := d.users == 0
+	last, running := d.users == 0, d.running // when that has ended, another may have opened the port again
 	if last {
 		d.listener.Close()
-		for conn := range d.strange {
+		for _, conn := range d.strange {
 			conn.Close()
 		}
 		for _, c := range d.ready {
@@ -133,11 +133,12 @@ func (d *door) leave() {
 	}
 	d.mu.Unlock()
 	if last {
-		d.running.Wait()
+		running.Wait()
 	}
 }
 
-// welcome accepts converters until the listener is closed.
+// welcome accepts converters until the listener is closed. Where many have not said who they are, the oldest of them is hung up
+// on: a converter speaks at once, and whoever keeps silent shuts nobody out.
 func (d *door) welcome(l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -149,32 +150,32 @@ func (d *door) welcome(l net.Listener) {
 			continue
 		}
 		d.mu.Lock()
-		full := len(d.strange) >= mostStrange || d.users == 0
-		if !full {
-			d.strange[conn] = true
-			d.running.Go(func() { d.meet(conn) })
-		}
-		d.mu.Unlock()
-		if full {
+		if d.listener != l || d.users == 0 {
 			conn.Close()
+			d.mu.Unlock()
+			return
 		}
+		if len(d.strange) == mostStrange {
+			d.strange[0].Close()
+			d.strange = d.strange[1:]
+		}
+		d.strange = append(d.strange, conn)
+		d.running.Go(func() { d.meet(conn) })
+		d.mu.Unlock()
 	}
 }
 
-// meet lets a converter say who it is, and gives it to who waits for it. One that was in use under its name is hung up on: it
-// has dialled anew because that connection is dead.
+// meet lets a converter say who it is, and gives it to who waits for it. While another is in use under its name it waits: it has
+// dialled anew because that connection is dead, which shows at the next exchange, or two converters have one registration, and
+// then readings must not come from now the one and now the other.
 func (d *door) meet(conn net.Conn) {
 	name, rest, known := d.ask(conn)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	delete(d.strange, conn)
+	d.strange = slices.DeleteFunc(d.strange, func(c net.Conn) bool { return c == conn })
 	if !known || d.users == 0 {
 		conn.Close()
 		return
-	}
-	if old := d.used[name]; old != nil {
-		old.Close()
-		delete(d.used, name)
 	}
 	if old := d.ready[name]; old != nil {
 		old.Close()
@@ -210,6 +211,13 @@ func (d *door) ask(conn net.Conn) (name string, rest []byte, known bool) {
 	return "", nil, false
 }
 
+// waits tells whether a converter of that registration has dialled in and is not used.
+func (d *door) waits(register string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ready[register] != nil
+}
+
 // take is the converter of a wire, which may have to be waited for; the error wraps errNobody where it does not come.
 func (d *door) take(ctx context.Context, at place) (port, error) {
 	timer := time.NewTimer(dialTimeout)
@@ -218,7 +226,6 @@ func (d *door) take(ctx context.Context, at place) (port, error) {
 		d.mu.Lock()
 		if c := d.ready[at.register]; c != nil {
 			delete(d.ready, at.register)
-			d.used[at.register] = c.Conn
 			d.mu.Unlock()
 			c.heartbeat, c.header = []byte(at.heartbeat), at.framing == tcp
 			return c, nil

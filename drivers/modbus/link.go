@@ -30,6 +30,7 @@ type link struct {
 	at    place
 	line  line
 	open  opener
+	door  *door           // where the converter dials in, nil where we dial
 	delay time.Duration   // after connecting
 	ctx   context.Context // its end closes the port
 
@@ -39,6 +40,7 @@ type link struct {
 	last    time.Time           // when the last exchange ended
 	rests   map[uint8]time.Time // no request to the unit before
 	silence int                 // exchanges running without a byte back
+	owed    map[uint8][]byte    // the request that a unit behind a converter far away may answer yet
 	dead    error               // the connection is lost for good
 	current *request
 	another bool // it is not the first exchange of the request
@@ -71,7 +73,7 @@ func (l *link) connect() error {
 	if err != nil {
 		return fmt.Errorf("modbus: connect: %w", err)
 	}
-	l.port, l.silence, l.last = p, 0, time.Now()
+	l.port, l.silence, l.last, l.owed = p, 0, time.Now(), map[uint8][]byte{}
 	l.undo = context.AfterFunc(l.ctx, func() { p.Close() })
 	return nil
 }
@@ -175,6 +177,9 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 			return nil, err
 		case errors.Is(err, errSilent):
 			l.silence++
+			if l.door != nil && l.at.framing == rtuOver {
+				l.owed[adu[0]] = bytes.Clone(adu)
+			}
 			if most := l.patience(); most > 0 && l.silence >= most {
 				l.drop()
 			}
@@ -191,12 +196,14 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 }
 
 // patience is how many exchanges without a byte back end a connection; 0 where none does. Who dials us comes back when it likes,
-// so its connection is kept for long; the unit of a late reply tells it from the one that is waited for, as on a serial line.
+// so its connection is kept for long, unless it is there anew already.
 func (l *link) patience() int {
 	switch {
 	case l.at.framing == rtu:
 		return 0
-	case l.at.listen != "":
+	case l.door != nil && l.door.waits(l.at.register):
+		return 1
+	case l.door != nil:
 		return dialInSilence
 	case l.at.framing == rtuOver:
 		return 1
@@ -217,7 +224,7 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 		}
 		l.txid++ // one counter for the connection, whatever the unit
 		binary.BigEndian.PutUint16(adu, l.txid)
-	} else if err := l.listen(gap); err != nil {
+	} else if err := l.listen(max(gap, l.overdue(adu))); err != nil {
 		return nil, err
 	}
 	deadline := time.Now().Add(r.timeout)
@@ -230,6 +237,17 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 		return l.receiveTCP(adu, deadline)
 	}
 	return l.receiveRTU(adu, deadline)
+}
+
+// overdue is how long to wait for a late reply before a request that it could be taken for: the same unit was asked for something
+// else and was silent. Over RTU nothing but unit, function and length tells one reply from another.
+func (l *link) overdue(adu []byte) time.Duration {
+	owed := l.owed[adu[0]]
+	if owed == nil || bytes.Equal(owed, adu) {
+		return 0
+	}
+	delete(l.owed, adu[0])
+	return l.current.timeout
 }
 
 // listen throws away what arrives before a request, and returns when the gap is over and the line is silent.

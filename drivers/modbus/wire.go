@@ -106,7 +106,7 @@ func (w *wire) begin(before *session) *session {
 		up: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
 		monitors: map[*driver]drivers.Monitor{},
 	}
-	s.link = link{at: w.at, line: w.line, open: w.open, delay: w.delay, ctx: ctx}
+	s.link = link{at: w.at, line: w.line, open: w.open, door: w.door, delay: w.delay, ctx: ctx}
 	go func() {
 		defer close(s.done)
 		defer s.link.drop()
