@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"embergate/drivers/conf"
 
@@ -15,7 +16,8 @@ import (
 type alive struct {
 	at     Address
 	count  uint16
-	failed bool
+	failed int       // writes running that were not confirmed
+	next   time.Time // not written before
 }
 
 func newAlive(s conf.Section, text string) *alive {
@@ -29,9 +31,13 @@ func newAlive(s conf.Section, text string) *alive {
 	return &alive{at: at}
 }
 
-// sayAlive writes the next count: 1 to 65535 and again to a register, 1 and 0 to a coil.
+// sayAlive writes the next count: 1 to 65535 and again to a register, 1 and 0 to a coil. One that is not confirmed twice running is
+// written less and less often, as a unit that does not answer is probed: it must not cost the wire a timeout in each period.
 func (p *poller) sayAlive(ctx context.Context) {
 	a := p.device.alive
+	if time.Now().Before(a.next) {
+		return
+	}
 	a.count = max(1, a.count+1)
 	q := p.driver.request(ctx, p.device, writing)
 	q.do = func(c modbus.Client) ([]byte, error) {
@@ -41,12 +47,16 @@ func (p *poller) sayAlive(ctx context.Context) {
 		return c.WriteSingleRegister(a.at.Number, a.count)
 	}
 	err := p.session.ask(q).err
-	if ctx.Err() != nil || p.session.ended() || (err != nil) == a.failed {
-		return
+	switch {
+	case ctx.Err() != nil || p.session.ended():
+	case err == nil && a.failed > 0:
+		p.log.Info("device is told again that the gateway is alive", "at", a.at.String())
+		a.failed = 0
+	case err != nil:
+		if a.failed++; a.failed == 1 {
+			p.log.Error("device was not told that the gateway is alive", "at", a.at.String(), "detail", explain(err, fmt.Sprint(a.at)).detail)
+			return
+		}
+		a.next = time.Now().Add(p.backoff(a.failed - 1))
 	}
-	if a.failed = err != nil; a.failed {
-		p.log.Error("device was not told that the gateway is alive", "at", a.at.String(), "detail", explain(err, fmt.Sprint(a.at)).detail)
-		return
-	}
-	p.log.Info("device is told again that the gateway is alive", "at", a.at.String())
 }

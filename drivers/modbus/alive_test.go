@@ -50,6 +50,58 @@ func TestADeviceIsToldThatTheGatewayIsAlive(t *testing.T) {
 	})
 }
 
+// Row MB28: whoever reads beside the daemon, or in its place, does not tell a device that the gateway watches over its outputs.
+func TestWhoOnlyReadsSaysNotThatTheGatewayIsAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{framing: tcp, answer: echo}
+		d := one(t, p, tcpURL, `every: 1s, alive: "holding:100", signals: [{id: valve, kind: valve, at: "coil:1"}]`)
+		d.Asked = func(string) bool { return true }
+		r := start(t, d)
+		time.Sleep(3 * time.Second)
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+		for _, q := range p.seen() {
+			if q.pdu[0] == 6 {
+				t.Fatal("it was written")
+			}
+		}
+	})
+}
+
+// A device that does not answer to the write costs the others no timeout in each period.
+func TestAnAliveThatIsNotAnsweredIsSaidLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+			if pdu[0] == 6 {
+				return reply{}
+			}
+			return echo(unit, pdu)
+		}}
+		r := start(t, one(t, p, tcpURL+", timeout: 500ms", `every: 1s, alive: "holding:100", signals: [{id: valve, kind: valve, at: "coil:1"}]`))
+		time.Sleep(time.Minute)
+		n := 0
+		for _, q := range p.seen() {
+			if q.pdu[0] == 6 {
+				n++
+			}
+		}
+		if n < 5 || n > 8 {
+			t.Errorf("said %d times in a minute", n)
+		}
+		p.become(echo)
+		time.Sleep(35 * time.Second)
+		before := len(p.seen())
+		time.Sleep(3 * time.Second)
+		if n := len(p.seen()) - before; n < 6 {
+			t.Errorf("%d requests in three periods after it was answered again, want six", n)
+		}
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Row DM09: a device out of service is not asked and not written, and stays configured.
 func TestADeviceOutOfServiceIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -71,7 +71,7 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		if len(readings) > 0 {
 			emit(readings)
 		}
-		if p.device.alive != nil && p.silent == 0 {
+		if p.device.alive != nil && p.silent == 0 && p.driver.Asked == nil { // whoever only reads does not watch over its outputs
 			p.sayAlive(ctx)
 		}
 		now := time.Since(p.start) / every
