@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -24,7 +25,14 @@ var (
 	placePattern = regexp.MustCompile(`\d{3}-\d{3}`)
 )
 
-const longest = 512 // bytes of a record; a true one has 60
+// fireWord is 火警 as printed. A byte that a line added puts GBK out of step, and then it is not in the text.
+var fireWord = []byte{0xBB, 0xF0, 0xBE, 0xAF}
+
+const (
+	longest = 512                    // bytes of a record; a true one has 60
+	idle    = 500 * time.Millisecond // after which a fire that has begun is told as it is
+	cut     = 5 * time.Second        // after which a record that has begun has no end: a lost packet of a serial server comes again sooner
+)
 
 // record is one printed record.
 type record struct {
@@ -48,10 +56,38 @@ func (r record) String() string {
 }
 
 // scanner finds records in a stream.
-type scanner struct{ pending []byte }
+type scanner struct {
+	pending []byte
+	told    bool // it is a fire, and was told before its end
+}
 
 // begun tells whether something waits for its end.
 func (s *scanner) begun() bool { return len(bytes.TrimSpace(s.pending)) > 0 }
+
+// rest is how long a silence may be before the record that has begun says something; false where none has begun.
+func (s *scanner) rest() (time.Duration, bool) {
+	if !s.told && parse(s.pending).fire() {
+		return idle, s.begun()
+	}
+	return cut, s.begun()
+}
+
+// after answers what a silence makes of a record that has begun: a fire is told, though its end may come yet.
+func (s *scanner) after(silence time.Duration) []record {
+	switch {
+	case !s.begun() || silence < idle:
+	case silence >= cut && s.told:
+		s.pending, s.told = nil, false
+	case silence >= cut:
+		return s.flush()
+	case !s.told:
+		if r := parse(s.pending); r.fire() {
+			s.told = true
+			return []record{r}
+		}
+	}
+	return nil
+}
 
 // feed takes bytes in and answers the records that are whole.
 func (s *scanner) feed(b []byte) (records []record) {
@@ -61,7 +97,7 @@ func (s *scanner) feed(b []byte) (records []record) {
 		switch {
 		case head > 0 && bytes.HasSuffix(s.pending, begin): // the next one begins
 			records = s.read(records, s.pending[:head])
-			s.pending = bytes.Clone(begin)
+			s.pending, s.told = bytes.Clone(begin), false
 		case len(s.pending) >= longest,
 			bytes.HasSuffix(s.pending, []byte("\n\n")) && bytes.Contains(s.pending, chinese):
 			records = append(records, s.flush()...)
@@ -70,10 +106,10 @@ func (s *scanner) feed(b []byte) (records []record) {
 	return records
 }
 
-// flush takes what has come for a record, after a silence.
+// flush takes what has come for a record.
 func (s *scanner) flush() []record {
 	records := s.read(nil, s.pending)
-	s.pending = nil
+	s.pending, s.told = nil, false
 	return records
 }
 
@@ -93,8 +129,9 @@ func parse(b []byte) record {
 		if strings.Contains(text, "火警") {
 			r.status, r.damaged = text, ""
 		}
-		return r
+		return r.burning(b)
 	}
+	first, _, _ := bytes.Cut(bytes.TrimLeft(body, "\n"), []byte("\n"))
 	lines := strings.SplitN(strings.TrimLeft(plain(body), "\n"), "\n", 2)
 	r := record{
 		clock: clockPattern.FindString(string(head)), point: placePattern.FindString(string(head)), status: strings.TrimSpace(lines[0]),
@@ -110,6 +147,14 @@ func parse(b []byte) record {
 		r.damaged = "its text is no GBK"
 	case r.clock == "":
 		r.damaged = "no time in it"
+	}
+	return r.burning(first)
+}
+
+// burning is the record as a fire where the word for it stands in its status as printed, however the rest is decoded.
+func (r record) burning(status []byte) record {
+	if !r.fire() && bytes.Contains(status, fireWord) {
+		r.status, r.damaged = strings.TrimSpace("火警 "+r.status), ""
 	}
 	return r
 }

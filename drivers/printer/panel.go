@@ -33,8 +33,11 @@ func (p *panel) connected(now time.Time, expire time.Duration) {
 	p.known, p.heard, p.expire = false, now, expire
 }
 
-// take takes a record in.
-func (p *panel) take(now time.Time, r record) {
+// mostFires is how many points are kept by name that nobody configured; the largest loops of a panel have fewer.
+const mostFires = 10_000
+
+// take takes a record in, and answers whether that changed what is known.
+func (p *panel) take(now time.Time, r record) (news bool) {
 	p.heard = now
 	switch {
 	case r.fire(): // even in a damaged record
@@ -43,12 +46,16 @@ func (p *panel) take(now time.Time, r record) {
 		}
 		if _, burns := p.fires[r.point]; !burns {
 			p.fires[r.point] = fire{r.String()}
+			return true
 		}
 	case r.damaged != "":
+		news = p.broken == ""
 		p.broken = "a printed record could not be read; look at the panel"
 	case r.reset():
+		news = !p.known || p.broken != "" || len(p.fires) > 0
 		*p = panel{known: true, heard: now, expire: p.expire}
 	}
+	return news
 }
 
 // reading is what is known of a path.

@@ -35,8 +35,9 @@ type settings struct {
 
 const (
 	dialTimeout = 5 * time.Second
-	idle        = 500 * time.Millisecond // after which a record that has begun is taken as it is
-	repeat      = 30 * time.Second       // how often the state is told while nothing is printed
+	repeat      = 30 * time.Second // how often the state is told while nothing is printed
+	// Between two reads of up to 512 bytes: no printer speaks faster, and whoever does so behind a serial server waits.
+	pace = 10 * time.Millisecond
 	// The daily check of the panel by its staff ends with a reset, which is printed.
 	usualExpire = 25 * time.Hour
 )
@@ -50,6 +51,7 @@ type driver struct {
 	settings settings
 	devices  []drivers.Device
 	panel    panel
+	printed  string // point and status of the last record
 }
 
 // port is a serial line or a TCP connection.
@@ -176,8 +178,8 @@ func (d *driver) listen(p port, emit func([]drivers.Reading)) error {
 	buffer := make([]byte, 512)
 	for next, last := now.Add(repeat), now; ; {
 		until := next
-		if s.begun() && last.Add(idle).Before(until) {
-			until = last.Add(idle)
+		if rest, begun := s.rest(); begun && last.Add(rest).Before(until) {
+			until = last.Add(rest)
 		}
 		p.SetReadDeadline(until)
 		n, err := p.Read(buffer)
@@ -185,13 +187,18 @@ func (d *driver) listen(p port, emit func([]drivers.Reading)) error {
 		records := s.feed(buffer[:n])
 		if n > 0 {
 			last = now
-		} else if s.begun() && now.Sub(last) >= idle {
-			records = append(records, s.flush()...)
+		} else {
+			records = s.after(now.Sub(last))
 		}
+		news := true
 		for _, r := range records {
-			d.take(now, r)
-			d.tell(now, emit)
+			if news = d.take(now, r); news {
+				d.tell(now, emit) // before what comes next, which may be the reset
+			}
 			next = now.Add(repeat)
+		}
+		if !news {
+			d.tell(now, emit)
 		}
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -204,26 +211,36 @@ func (d *driver) listen(p port, emit func([]drivers.Reading)) error {
 			d.tell(now, emit)
 			next = now.Add(repeat)
 		}
+		time.Sleep(pace)
 	}
 }
 
-// take takes a record in, and tells the installer of what is not understood or belongs to nobody.
-func (d *driver) take(now time.Time, r record) {
-	d.panel.take(now, r)
+// take takes a record in, and tells the installer of what is not understood or belongs to nobody; of the same once. It answers whether
+// the panel is now in another state.
+func (d *driver) take(now time.Time, r record) (news bool) {
+	if len(d.panel.fires) >= mostFires && !d.has(r.point) {
+		r.point = ""
+	}
+	news = d.panel.take(now, r)
 	switch {
 	case r.damaged != "":
-		d.Log.Warn("printed record cannot be read", "why", r.damaged, "text", r.String())
+		if news {
+			d.Log.Warn("printed record cannot be read", "why", r.damaged, "text", r.String())
+		}
 		for _, dev := range d.devices {
 			d.Monitor.Malformed(dev.ID, drivers.Decode, r.damaged)
 		}
+	case r.fire() && !news:
 	case r.fire():
 		d.Log.Info("panel printed a fire", "text", r.String())
 		if r.point != "" && !d.has(r.point) {
 			d.Monitor.Unclaimed(r.String(), "")
 		}
-	default:
+	case r.point+r.status != d.printed:
 		d.Log.Info("panel printed", "text", r.String())
 	}
+	d.printed = r.point + r.status
+	return news
 }
 
 func (d *driver) has(point string) bool {

@@ -312,6 +312,62 @@ devices: [{id: p, signals: [{id: fire, kind: fire_panel_alarm, path: any}, {id: 
 	})
 }
 
+// A serial server that loses a packet stalls in the middle of a record, and of a character: the fire is one when it goes on.
+func TestAFireThatStallsIsStillOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _ := endpoint(`printer: {url: "tcp://h:1"}
+devices: [{id: p, signals: [{id: fire, kind: fire_panel_alarm, path: any}, {id: smoke, kind: smoke, path: 002-018}]}]`)
+		d := New()(e).(*driver)
+		near, far := net.Pipe()
+		done, last := make(chan error), ""
+		go func() {
+			done <- d.listen(near, func(batch []drivers.Reading) {
+				last = fmt.Sprintf("%v %s, %v %s", batch[0].Value, batch[0].Quality, batch[1].Value, batch[1].Quality)
+			})
+		}()
+		far.Write(onWire(t, "\x1b626/11/21  03:02\n  \n\x1b9系统复位\n\n"))
+		record := onWire(t, "\x1b626/11/21  03:02\n  002-017\n\x1b9首次火警\n二层东\n\n")
+		middle := len(onWire(t, "\x1b626/11/21  03:02\n  002-017\n\x1b9首次火")) + 1
+		far.Write(record[:middle])
+		time.Sleep(3 * time.Second)
+		far.Write(record[middle : middle+2]) // the word is there, the place not yet
+		time.Sleep(3 * time.Second)
+		if want := "1 good, 0 good"; last != want {
+			t.Errorf("%s, want %s", last, want)
+		}
+		far.Write(record[middle+2:])
+		time.Sleep(10 * time.Second)
+		if want := "1 good, 0 good"; last != want {
+			t.Errorf("at its end %s, want %s", last, want)
+		}
+		far.Close()
+		<-done
+	})
+}
+
+// Whoever speaks too much, in records that can be read or not, fills neither log nor memory, and hides no fire.
+func TestAFloodOfRecordsIsBounded(t *testing.T) {
+	e, _ := endpoint(`printer: {url: "tcp://h:1"}
+devices: [{id: p, signals: [{id: smoke, kind: smoke, path: 999-999}]}]`)
+	var log strings.Builder
+	e.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	d := New()(e).(*driver)
+	for i := range 3 * mostFires {
+		d.take(noon, record{damaged: "noise"})
+		d.take(noon, record{status: "首次火警", point: fmt.Sprintf("%03d-%03d", i/1000, i%1000)})
+	}
+	d.take(noon, record{status: "首次火警", point: "999-999"})
+	if n := len(d.panel.fires); n > mostFires+2 {
+		t.Errorf("%d points are kept", n)
+	}
+	if d.panel.reading(noon, "999-999").Value != 1 {
+		t.Error("a point that is configured does not burn")
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines in the log for one state", n)
+	}
+}
+
 func TestASerialLineThatIsNotThereIsAnError(t *testing.T) {
 	e, _ := endpoint(`printer: {url: "serial:///dev/no-such-line"}
 devices: [{id: p, signals: [{id: fire, kind: fire_panel_alarm, path: any}]}]`)
