@@ -8,7 +8,9 @@ package derived
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -38,6 +40,7 @@ type signal struct {
 	key     string
 	scale   float64
 	offset  float64
+	limits  []float64 // the least and greatest value that can be; nil: any
 	sources []string
 	make    maker
 }
@@ -108,7 +111,7 @@ func (d *Driver) add(s *signal) {
 
 // read makes a derived signal of its keys and reports what is wrong with them.
 func (f formula) read(at conf.Section, sig drivers.Signal, sources map[string]Source) *signal {
-	s := &signal{scale: sig.Scale, offset: sig.Offset}
+	s := &signal{scale: sig.Scale, offset: sig.Offset, limits: sig.Range}
 	given, key := 0, ""
 	set := func(name string, from []string, m maker) {
 		if at.At(name).Exists() {
@@ -213,9 +216,10 @@ func (d *Driver) Update(now time.Time, batch []drivers.Reading) (made []drivers.
 	return made
 }
 
-// reading is what a signal is now; false where a source was never heard.
+// reading is what a signal is now; false where a source was never heard. It is retained where all its sources are: of one that is
+// new, what follows from it is.
 func (d *Driver) reading(now time.Time, s *signal) (drivers.Reading, bool) {
-	r := drivers.Reading{Signal: s.key, Time: now, Quality: drivers.Good}
+	r := drivers.Reading{Signal: s.key, Time: now, Quality: drivers.Good, Retained: true}
 	of := make([]drivers.Reading, len(s.sources))
 	for i, key := range s.sources {
 		source, heard := d.values[key]
@@ -225,7 +229,7 @@ func (d *Driver) reading(now time.Time, s *signal) (drivers.Reading, bool) {
 		case source.Quality == drivers.Bad && r.Quality != drivers.Bad, source.Quality == drivers.Uncertain && r.Quality == drivers.Good:
 			r.Quality, r.Reason, r.Detail = source.Quality, source.Reason, key+": "+source.Detail
 		}
-		r.Retained = r.Retained || source.Retained
+		r.Retained = r.Retained && source.Retained
 	}
 	if r.Quality == drivers.Bad {
 		if p, ok := s.make.(interface{ pause() }); ok {
@@ -237,7 +241,11 @@ func (d *Driver) reading(now time.Time, s *signal) (drivers.Reading, bool) {
 	if !ok {
 		return drivers.Reading{Signal: s.key, Time: now, Reason: drivers.Sentinel, Detail: detail, Retained: r.Retained}, true
 	}
-	r.Value = v*s.scale + s.offset
+	v = v*s.scale + s.offset
+	if math.IsNaN(v) || math.IsInf(v, 0) || s.limits != nil && (v < s.limits[0] || v > s.limits[1]) {
+		return drivers.Reading{Signal: s.key, Time: now, Reason: drivers.Range, Detail: fmt.Sprintf("%v cannot be", v), Retained: r.Retained}, true
+	}
+	r.Value = v
 	if detail != "" {
 		r.Detail = detail
 	}

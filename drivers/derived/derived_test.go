@@ -50,6 +50,10 @@ func TestSignalsFollowFromOthers(t *testing.T) {
 		{"a ratio", `kind: number, unit: "%", scale: 100, ratio: [m1.power, m2.power]`, `
 			0 m1.power=1 m2.power=4 -> 25
 			1 m2.power=0 -> bad sentinel`},
+		{"a value that cannot be", `kind: number, unit: "%", range: [0, 10], ratio: [m1.power, m2.power]`, `
+			0 m1.power=10 m2.power=2 -> 5
+			1 m2.power=0.5 -> bad range
+			2 m1.power=1e300 m2.power=1e-300 -> bad range`},
 		{"a rate a minute, between the ends of its time", `kind: number, unit: "°C/min", rate: k.t, over: 2m`, `
 			0 k.t=20 -> bad sentinel
 			30 k.t=21 -> bad sentinel
@@ -139,6 +143,23 @@ func said(word string, now time.Time) drivers.Reading {
 	}
 	fmt.Sscan(value, &r.Value)
 	return r
+}
+
+// Row MQ05: what follows from something new is new, though the other sources were only kept by a broker.
+func TestWhatFollowsIsRetainedOnlyWhereAllIs(t *testing.T) {
+	d := derive(t, "kind: power, sum: [m1.power, m2.power]")
+	now := time.Unix(1e9, 0)
+	kept := func(word string) drivers.Reading {
+		r := said(word, now)
+		r.Retained = true
+		return r
+	}
+	if got := d.Update(now, []drivers.Reading{kept("m1.power=1"), kept("m2.power=2")}); len(got) != 1 || !got[0].Retained {
+		t.Errorf("%+v", got)
+	}
+	if got := d.Update(now, []drivers.Reading{said("m2.power=20", now)}); len(got) != 1 || got[0].Retained {
+		t.Errorf("%+v", got)
+	}
 }
 
 // Row DM11: whatever a meter says, and however often the gateway starts anew, the total never goes back.
