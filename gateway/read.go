@@ -54,6 +54,9 @@ func (g *Gateway) Read(ctx context.Context, names []string, wait time.Duration) 
 			heard[c.device.ID] = true
 		}
 	})
+	if ctx.Err() != nil {
+		left = nil // the daemon took all the time; its wires are not opened beside it
+	}
 	g.listen(ctx, left, 0, func(l *link, batch []drivers.Reading, err error) {
 		if err != nil {
 			lost = append(lost, fmt.Errorf("%s: %w", l.id, err))

@@ -36,7 +36,11 @@ func readVerb() *cobra.Command {
 			g, root, lang, err := load(cmd, file, gateway.Options{
 				Protocols: protocols, Version: version, Log: quiet, Asked: gateway.Asked(names),
 				Now: func(ctx context.Context, device string) ([]drivers.Reading, bool) {
-					return nowOf(ctx, &daemon, site, device)
+					readings, has, err := nowOf(ctx, &daemon, site, device)
+					if err != nil {
+						fmt.Fprintln(cmd.ErrOrStderr(), err) // in the daemon's words
+					}
+					return readings, has
 				},
 			})
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
@@ -110,6 +111,9 @@ func writeTo(cmd *cobra.Command, path string, data []byte) error {
 	}
 	mode := os.FileMode(0o644)
 	if old, err := os.Stat(path); err == nil {
+		if !old.Mode().IsRegular() { // a device, or a pipe: not to be put away
+			return os.WriteFile(path, data, mode)
+		}
 		mode = old.Mode().Perm()
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".embergate-")
@@ -132,7 +136,7 @@ func mergeTable(text []byte, rows []tableRow) ([]byte, []i18n.Text) {
 		return nil, []i18n.Text{i18n.T("the configuration is no YAML: %v", err)}
 	}
 	var mistakes []i18n.Text
-	endpoints := child(doc.Content[0], "endpoints")
+	endpoints, said := child(doc.Content[0], "endpoints"), map[string]tableRow{}
 	for _, row := range rows {
 		endpoint := member(endpoints, row.cells["endpoint"])
 		if endpoint == nil {
@@ -146,14 +150,22 @@ func mergeTable(text []byte, rows []tableRow) ([]byte, []i18n.Text) {
 			if value == "" || c.key == "" {
 				continue
 			}
+			of := []string{row.cells["endpoint"], row.cells["device"], c.name}
 			at := device
 			if c.ofSignal {
+				of = append(of, signal)
 				if signal == "" {
 					mistakes = append(mistakes, i18n.T("line %d: %s belongs to a signal, and the line names none", row.line, c.name))
 					break
 				}
 				at = ensure(device, "signals", signal)
 			}
+			what := strings.Join(of, "\x00")
+			if other, is := said[what]; is && other.cells[c.name] != value { // a device stands on a line for each of its signals
+				mistakes = append(mistakes, i18n.T("line %d: %s is %q, and %q on line %d: change all lines of it", row.line, c.name, value, other.cells[c.name], other.line))
+				continue
+			}
+			said[what] = row
 			node, ok := c.node(value)
 			if !ok {
 				mistakes = append(mistakes, i18n.T("line %d: %s: %q cannot be read", row.line, c.name, value))

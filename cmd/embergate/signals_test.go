@@ -129,6 +129,8 @@ func TestATableWithMistakesChangesNothing(t *testing.T) {
 		{"a key of a signal without one", "endpoint,device,kind\nbus,panel,smoke\n", "line 2: kind belongs to a signal"},
 		{"an enum that is none", "endpoint,device,signal,enum\nbus,panel,p,mild\n", `line 2: enum: "mild" cannot be read`},
 		{"what the configuration does not allow", "endpoint,device,signal,kind\nbus,panel,p,smok\n", `"smok" is not known`},
+		{"two values of a device", "endpoint,device,signal,device_name\nbus,panel,p,New\nbus,panel,s,Old\n", `line 3: device_name is "Old", and "New" on line 2`},
+		{"too much", "endpoint,device,signal\n" + strings.Repeat("bus,panel,p\n", mostRows+1), "more than 20000 lines"},
 		{"nothing", "", "the table is no CSV"},
 	} {
 		table := filepath.Join(t.TempDir(), "t.csv")

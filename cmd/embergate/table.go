@@ -37,6 +37,9 @@ const (
 	labels                 // word=code, with ; between
 )
 
+// mostRows is how many signals a table may have; a home has some thousands at the most.
+const mostRows = 20_000
+
 // columns are those of the table, in their order. What has none, such as the vendor's limits of a device, is left alone.
 var columns = []column{
 	{"endpoint", "", false, words}, {"device", "", false, words}, {"device_name", "name", false, words}, {"zone", "zone", false, words},
@@ -121,7 +124,8 @@ func guard(text string) string {
 	}
 	number, err := strconv.ParseFloat(text, 64)
 	exact := err == nil && strconv.FormatFloat(number, 'f', -1, 64) == text && len(text) <= 15
-	risky := strings.ContainsRune("0123456789+-=@.\t", rune(text[0])) && !exact || monthPattern.MatchString(text)
+	first, _ := utf8.DecodeRuneInString(text)
+	risky := strings.ContainsRune("0123456789+-=@.\t\r\n＋－＝＠", first) && !exact || monthPattern.MatchString(text)
 	if !risky {
 		return text
 	}
@@ -169,7 +173,7 @@ func readTable(data []byte) (rows []tableRow, mistakes []i18n.Text) {
 			mistakes = append(mistakes, i18n.T("the table has no column %q", name))
 		}
 	}
-	for len(mistakes) == 0 {
+	for known := len(mistakes) == 0; known; {
 		record, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			break
@@ -186,6 +190,8 @@ func readTable(data []byte) (rows []tableRow, mistakes []i18n.Text) {
 		}
 		switch {
 		case len(row.cells) == 0: // Excel leaves empty lines at the end
+		case len(rows)+len(mistakes) == mostRows:
+			return nil, []i18n.Text{i18n.T("the table has more than %d lines", mostRows)}
 		case row.cells["endpoint"] == "" || row.cells["device"] == "":
 			mistakes = append(mistakes, i18n.T("line %d: endpoint and device must be named", line))
 		default:

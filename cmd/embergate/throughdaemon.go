@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -99,16 +100,17 @@ func (h *held) Read(ctx context.Context, unit uint8, t modbus.Table, addr uint16
 // Close leaves the wire to the daemon.
 func (h *held) Close() {}
 
-// nowOf reads a device through the daemon; false where that does not have it.
-func nowOf(ctx context.Context, c *client, site, device string) ([]drivers.Reading, bool) {
+// nowOf reads a device through the daemon; has is false where that does not have it. The error is that of a daemon that has the wire
+// and got nothing from the device: to ask there too would be a second master.
+func nowOf(ctx context.Context, c *client, site, device string) (readings []drivers.Reading, has bool, err error) {
 	if c.config == "" {
-		return nil, false
+		return nil, false, nil
 	}
 	var there struct{ ID string }
 	short, cancel := context.WithTimeout(ctx, locateTime)
 	defer cancel()
 	if err := c.get(short, "/api/v1/site", &there); err != nil || there.ID != site {
-		return nil, false
+		return nil, false, nil
 	}
 	var answer struct {
 		Readings []struct {
@@ -117,15 +119,18 @@ func nowOf(ctx context.Context, c *client, site, device string) ([]drivers.Readi
 			Time                                 time.Time
 		}
 	}
-	err := c.post(ctx, "/api/v1/devices/"+url.PathEscape(device)+"/read", struct{}{}, &answer)
-	if err != nil {
-		return nil, false
+	err = c.post(ctx, "/api/v1/devices/"+url.PathEscape(device)+"/read", struct{}{}, &answer)
+	var of *refused
+	if errors.As(err, &of) && of.Status == http.StatusConflict {
+		return nil, true, err
 	}
-	var readings []drivers.Reading
+	if err != nil {
+		return nil, false, nil
+	}
 	for _, a := range answer.Readings {
 		r := drivers.Reading{Signal: a.Signal, Time: a.Time, Reason: drivers.Reason(a.Reason), Detail: a.Detail}
 		if r.Raw, err = hex.DecodeString(a.Raw); err != nil {
-			return nil, false
+			return nil, false, nil
 		}
 		if a.Value != nil {
 			r.Value, r.Quality = *a.Value, drivers.Good
@@ -135,7 +140,7 @@ func nowOf(ctx context.Context, c *client, site, device string) ([]drivers.Readi
 		}
 		readings = append(readings, r)
 	}
-	return readings, true
+	return readings, true, nil
 }
 
 // unitAnswered tells whether a unit said anything, if only that it refuses; by the wire, or in the words of the daemon.

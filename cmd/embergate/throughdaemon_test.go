@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // soleServer is a Modbus TCP device that serves one client at a time, as some converters do: unit 7, whose holding registers hold
@@ -66,6 +69,37 @@ func serveSole(conn net.Conn) {
 		head := append([]byte{}, request[:7]...)
 		binary.BigEndian.PutUint16(head[4:], uint16(len(reply)+1))
 		conn.Write(append(head, reply...))
+	}
+}
+
+// Row MB34: where the daemon has the wire and gets nothing, it says why, and nobody asks there beside it.
+func TestAWireOfWhichTheDaemonGetsNothingIsLeftAlone(t *testing.T) {
+	daemon := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/site" {
+			io.WriteString(w, `{"id": "h"}`)
+			return
+		}
+		w.WriteHeader(http.StatusConflict)
+		io.WriteString(w, `{"status": 409, "detail": "meter gave no answer: not connected"}`)
+	}))
+	defer daemon.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	file := configFile(t, fmt.Sprintf(`
+site: {id: h, name: H, language: en}
+data: %s
+endpoints: [{id: bus, modbus: {url: "tcp://%s", timeout: 50ms}, devices: [{id: meter, unit: 7, signals: [{id: s, kind: number, at: "holding:3"}]}]}]
+`, t.TempDir(), l.Addr()))
+	status, _, errs := verb(t, "read", "-c", file, "--url", daemon.URL, "--wait", "2s")
+	if status != exitFailed || !strings.Contains(errs, "meter gave no answer: not connected") || !strings.Contains(errs, "no value of: meter") {
+		t.Errorf("%d %s", status, errs)
+	}
+	l.(*net.TCPListener).SetDeadline(time.Now())
+	if _, err := l.Accept(); err == nil {
+		t.Error("the wire was opened")
 	}
 }
 
