@@ -130,7 +130,7 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 		}
 		s.doubt(&r)
 		old := r.Retained // what a broker kept is no sign of life, news or not
-		s.news(&r)
+		s.news(now, &r)
 		s.set(now, r)
 		kept = append(kept, r)
 		if s.device != nil && r.Quality == drivers.Bad {
@@ -152,11 +152,18 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 	return kept
 }
 
+// ownAhead is the most that a time of a device's own is believed to be before ours.
+const ownAhead = 10 * time.Minute
+
 // news makes a retained message one like any other where its own time is later than the latest that was seen of the signal: it
-// happened while nobody listened (row MQ05).
-func (s *signal) news(r *drivers.Reading) {
+// happened while nobody listened (row MQ05). A latest time that cannot be, because our own clock was wrong when it was believed, is
+// forgotten: it would make nothing news for as long as it is ahead.
+func (s *signal) news(now time.Time, r *drivers.Reading) {
 	if !r.OwnTime {
 		return
+	}
+	if s.own.Sub(now) > ownAhead {
+		s.own = time.Time{}
 	}
 	if r.Retained && !s.own.IsZero() && r.Time.After(s.own) {
 		r.Retained = false

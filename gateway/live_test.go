@@ -219,6 +219,11 @@ func TestARetainedMessageIsNewsOnlyWhereItsTimeIsLater(t *testing.T) {
 	if !l.devices[0].goodAt.Equal(before) {
 		t.Error("what a broker kept is a sign of life")
 	}
+	l.signals["smoke.smoke"].own = start.AddDate(10, 0, 0) // our clock was wrong, and the device's with it
+	say(0, 4*time.Minute, true, false)
+	if r := say(1, 5*time.Minute, true, true); r.Retained {
+		t.Error("one wrong time makes nothing news for years")
+	}
 }
 
 // Row DM09: a device out of service says so, is no fault, and is not lost with its endpoint.
