@@ -88,24 +88,24 @@ func lived(t *testing.T, dir string) (evening, next, end time.Time) {
 		}
 		return 0
 	}
-	evening = time.Now().Truncate(time.Hour).Add(2*time.Hour + 40*time.Minute)
-	lives(t, dir, evening, 22, func(s int) (float64, float64) { // until the hour is over, so that its minutes are kept
+	evening = time.Now().Truncate(time.Hour).Add(2*time.Hour + 50*time.Minute)
+	lives(t, dir, evening, 11, func(s int) (float64, float64) { // until the hour is over, so that its minutes are kept
 		lel := 1.0
 		switch {
-		case s >= 300 && s < 480:
+		case s >= 60 && s < 120:
 			lel = 12
-		case s >= 480 && s < 540:
+		case s >= 120 && s < 150:
 			lel = 60
 		}
-		smoke := nothing(s, 720, 900)
-		if s >= 600 && s < 610 {
+		smoke := nothing(s, 300, 420)
+		if s >= 200 && s < 210 {
 			smoke = 1
 		}
 		return lel, smoke
 	})
 	next = evening.Add(26 * time.Hour)
-	end = lives(t, dir, next, 8, func(s int) (float64, float64) {
-		if s >= 300 && s < 330 {
+	end = lives(t, dir, next, 4, func(s int) (float64, float64) {
+		if s >= 120 && s < 150 {
 			return 15, 0
 		}
 		return 2, 0
@@ -161,7 +161,7 @@ func TestHistoryIsReplayedThroughTheRules(t *testing.T) {
 	if len(r.Unlike) > 0 || slices.ContainsFunc(r.Events, func(e ReplayEvent) bool { return e.Journal == nil }) {
 		t.Errorf("not all is in both:\n%s", r.story(evening))
 	}
-	if r.Exact == nil || r.Exact.Before(evening.Add(20*time.Minute)) || r.Exact.After(next) {
+	if r.Exact == nil || r.Exact.Before(evening.Add(10*time.Minute)) || r.Exact.After(next) {
 		t.Errorf("every change is known from %v on", r.Exact)
 	}
 	var exact []string
@@ -170,18 +170,17 @@ func TestHistoryIsReplayedThroughTheRules(t *testing.T) {
 			exact = append(exact, fmt.Sprintf("%s %s %s", e.Time.Sub(next).Round(time.Second), e.What, e.Rule))
 		}
 	}
-	if got := strings.Join(exact, ", "); got != "5m0s raised gas-low, 5m30s cleared gas-low" {
+	if got := strings.Join(exact, ", "); got != "2m0s raised gas-low, 2m30s cleared gas-low" {
 		t.Errorf("where every change is known: %s", got)
 	}
 	if r.Known.Sub(end).Abs() > time.Minute || len(r.Missing) > 0 {
 		t.Errorf("known until %s, without history %v", r.Known, r.Missing)
 	}
 	for _, test := range []struct{ what, more, want string }{
-		{"a higher limit", ", override: [{rule: gas-low, when: value >= 20}]", "5m0s raised gas-low@gas.lel in the journal alone\n5m30s cleared gas-low@gas.lel in the journal alone"},
-		{"a lower one", ", override: [{rule: gas-low, when: value >= 2, until: value < 1}]", "0s raised gas-low@gas.lel not in the journal\n5m0s raised gas-low@gas.lel in the journal alone\n5m30s cleared gas-low@gas.lel in the journal alone"},
-		{"a longer delay", ", override: [{rule: gas-low, for: 10s}]", "5m10s raised gas-low@gas.lel\n5m30s cleared gas-low@gas.lel"},
+		{"a higher limit", ", override: [{rule: gas-low, when: value >= 20}]", "2m0s raised gas-low@gas.lel in the journal alone\n2m30s cleared gas-low@gas.lel in the journal alone"},
+		{"a longer delay", ", override: [{rule: gas-low, for: 10s}]", "2m10s raised gas-low@gas.lel\n2m30s cleared gas-low@gas.lel"},
 		{"a new rule", ", inline: [{id: mean, class: gas, level: notice, each: kind == \"gas_lel\", when: 'avg(\"1m\") > 8'}]",
-			"5m0s raised gas-low@gas.lel\n5m25s raised mean@gas.lel not in the journal\n5m30s cleared gas-low@gas.lel\n6m1s cleared mean@gas.lel not in the journal"},
+			"2m0s raised gas-low@gas.lel\n2m25s raised mean@gas.lel not in the journal\n2m30s cleared gas-low@gas.lel\n3m1s cleared mean@gas.lel not in the journal"},
 	} {
 		r, err := replayed(t, dir, test.more).ReplayRules(t.Context(), Span{Since: "15h"}, end)
 		if err != nil {

@@ -106,7 +106,8 @@ func (p *Past) Knows(signal string) bool {
 
 // Stretch is what all signals said from a time on, in the order of From, up to the time it answers: five minutes where
 // every change is known, an hour where only the minutes are; rough tells which. Of a minute nobody knows in which order it
-// had its least, greatest and last value: the one that is nearer to what was before is taken to have come first.
+// had its least, greatest and last value: the last is taken for what it is, and of the two others the one that is nearer to
+// what was before to have come first.
 func (p *Past) Stretch(ctx context.Context, from time.Time) (said []Said, until time.Time, rough bool, err error) {
 	at := ticks(from)
 	if hour := at / hourTicks; hour < p.exact {
@@ -222,7 +223,8 @@ func (p *Past) minute(number, begin int64, m *minute) (said []Said) {
 		add(bad, none)
 	}
 	near, far := m.min, m.max
-	if goesOn && before.Quality != drivers.Bad && math.Abs(before.Value-m.max) < math.Abs(before.Value-m.min) || !goesOn && m.last == m.min {
+	switch closer := goesOn && before.Quality != drivers.Bad && math.Abs(before.Value-m.max) < math.Abs(before.Value-m.min); {
+	case m.last == m.min, m.last != m.max && closer:
 		near, far = far, near
 	}
 	switch {
