@@ -137,6 +137,9 @@ func mergeTable(text []byte, rows []tableRow) ([]byte, []i18n.Text) {
 	}
 	var mistakes []i18n.Text
 	endpoints, said := child(doc.Content[0], "endpoints"), map[string]tableRow{}
+	if line := shared(endpoints); line > 0 {
+		return nil, []i18n.Text{i18n.T("line %d of the configuration repeats another part by its anchor; a table cannot change one of the two: write it out", line)}
+	}
 	for _, row := range rows {
 		endpoint := member(endpoints, row.cells["endpoint"])
 		if endpoint == nil {
@@ -185,6 +188,22 @@ func mergeTable(text []byte, rows []tableRow) ([]byte, []i18n.Text) {
 		return nil, []i18n.Text{i18n.T("the configuration cannot be written: %v", err)}
 	}
 	return out, nil
+}
+
+// shared is the first line on which a part of the file is repeated by its anchor; 0 where none is.
+func shared(n *yaml.Node) int {
+	if n == nil {
+		return 0
+	}
+	if n.Kind == yaml.AliasNode {
+		return n.Line
+	}
+	for _, part := range n.Content {
+		if line := shared(part); line > 0 {
+			return line
+		}
+	}
+	return 0
 }
 
 // child is the value of a key, nil where there is none.

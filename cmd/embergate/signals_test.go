@@ -144,6 +144,18 @@ func TestATableWithMistakesChangesNothing(t *testing.T) {
 	}
 }
 
+// What two devices share by an anchor is neither changed for both nor lost.
+func TestATableDoesNotChangeWhatDevicesShare(t *testing.T) {
+	const text = "endpoints:\n  - id: bus\n    devices:\n      - {id: a, signals: &s [{id: x}]}\n      - {id: b, signals: *s}\n"
+	rows, mistakes := readTable([]byte("endpoint,device,signal,kind\nbus,b,x,number\n"))
+	if len(mistakes) > 0 {
+		t.Fatal(mistakes)
+	}
+	if out, mistakes := mergeTable([]byte(text), rows); len(mistakes) != 1 || !strings.Contains(mistakes[0].String(), "line 5 of the configuration") {
+		t.Errorf("%s\n%v", out, mistakes)
+	}
+}
+
 // FuzzTable: no table makes the program fall over.
 func FuzzTable(f *testing.F) {
 	f.Add([]byte("\xEF\xBB\xBFendpoint,device,signal,name\r\nbus,panel,p,=\"0047\"\r\n"))

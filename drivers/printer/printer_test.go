@@ -332,11 +332,13 @@ devices: [{id: p, signals: [{id: fire, kind: fire_panel_alarm, path: any}, {id: 
 		time.Sleep(3 * time.Second)
 		far.Write(record[middle : middle+2]) // the word is there, the place not yet
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if want := "1 good, 0 good"; last != want {
 			t.Errorf("%s, want %s", last, want)
 		}
 		far.Write(record[middle+2:])
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if want := "1 good, 0 good"; last != want {
 			t.Errorf("at its end %s, want %s", last, want)
 		}
