@@ -246,6 +246,33 @@ func (d *door) take(ctx context.Context, at place) (port, error) {
 	}
 }
 
+// patience is how many exchanges without a byte back end a connection; 0 where none does. Who dials us comes back when it likes,
+// so its connection is kept for long, unless it is there anew already.
+func (l *link) patience() int {
+	switch {
+	case l.at.framing == rtu:
+		return 0
+	case l.door != nil && l.door.waits(l.at.register):
+		return 1
+	case l.door != nil:
+		return dialInSilence
+	case l.at.framing == rtuOver:
+		return 1
+	}
+	return mostSilence
+}
+
+// overdue is how long to wait for a late reply before a request that it could be taken for: the same unit was asked for something
+// else and was silent. Over RTU nothing but unit, function and length tells one reply from another.
+func (l *link) overdue(adu []byte) time.Duration {
+	owed := l.owed[adu[0]]
+	if owed == nil || bytes.Equal(owed, adu) {
+		return 0
+	}
+	delete(l.owed, adu[0])
+	return l.current.timeout
+}
+
 // caller is the connection of a converter that dialled in. Its heartbeats are left out: one that comes by itself, and with a
 // Modbus TCP header before what answers a request. Before an RTU frame they are noise, which the frame's CRC is found behind.
 type caller struct {

@@ -195,22 +195,6 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 	}
 }
 
-// patience is how many exchanges without a byte back end a connection; 0 where none does. Who dials us comes back when it likes,
-// so its connection is kept for long, unless it is there anew already.
-func (l *link) patience() int {
-	switch {
-	case l.at.framing == rtu:
-		return 0
-	case l.door != nil && l.door.waits(l.at.register):
-		return 1
-	case l.door != nil:
-		return dialInSilence
-	case l.at.framing == rtuOver:
-		return 1
-	}
-	return mostSilence
-}
-
 // exchange writes one request and reads its reply. An error is errSilent, a *frameError, or that of a lost connection.
 func (l *link) exchange(adu []byte) ([]byte, error) {
 	r, gap := l.current, l.current.gap
@@ -237,17 +221,6 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 		return l.receiveTCP(adu, deadline)
 	}
 	return l.receiveRTU(adu, deadline)
-}
-
-// overdue is how long to wait for a late reply before a request that it could be taken for: the same unit was asked for something
-// else and was silent. Over RTU nothing but unit, function and length tells one reply from another.
-func (l *link) overdue(adu []byte) time.Duration {
-	owed := l.owed[adu[0]]
-	if owed == nil || bytes.Equal(owed, adu) {
-		return 0
-	}
-	delete(l.owed, adu[0])
-	return l.current.timeout
 }
 
 // listen throws away what arrives before a request, and returns when the gap is over and the line is silent.
