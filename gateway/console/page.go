@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"text/template/parse"
 	"time"
 
 	"embergate/drivers/i18n"
@@ -70,8 +71,8 @@ type look struct {
 // pages are the templates in one language, with the latest renderings. Everybody who looks at the same snapshot in the same
 // language gets the same bytes, so that fifty viewers cost little more than one.
 type pages struct {
-	bodies map[string]*template.Template // by body: the frame with it in
-	lang   i18n.Lang
+	all  *template.Template // every template, and for each body the frame with it in: framed
+	lang i18n.Lang
 
 	mu     sync.Mutex // guards what follows
 	of     *Snapshot
@@ -88,7 +89,11 @@ type sharedBy struct {
 // rendered is a page as it is sent.
 type rendered struct{ plain, gzip []byte }
 
-// parsePages reads the templates once for each language, and puts each page's body into a frame of its own.
+// framed is the name of the frame with a body in.
+func framed(body string) string { return "page.html " + body }
+
+// parsePages reads the templates once for each language, and makes a frame for each page's body. Only the frame is copied:
+// copies of all templates for each page were 20 MB.
 func parsePages(a assets, all []page) map[i18n.Lang]*pages {
 	byLang := map[i18n.Lang]*pages{}
 	for _, l := range i18n.Langs {
@@ -98,12 +103,16 @@ func parsePages(a assets, all []page) map[i18n.Lang]*pages {
 			"asset":    a.url,
 			"version":  func() string { return a.all },
 		}).ParseFS(files, "templates/*.html"))
-		p := &pages{bodies: map[string]*template.Template{}, lang: l, last: map[sharedBy]rendered{}}
 		for _, body := range append(bodiesOf(all), missing) {
-			t := template.Must(base.Clone())
-			p.bodies[body] = template.Must(t.AddParseTree("body", t.Lookup(body).Tree))
+			frame := base.Lookup("page.html").Tree.Copy()
+			for _, n := range frame.Root.Nodes {
+				if t, ok := n.(*parse.TemplateNode); ok && t.Name == "body" {
+					t.Name = body
+				}
+			}
+			template.Must(base.AddParseTree(framed(body), frame))
 		}
-		byLang[l] = p
+		byLang[l] = &pages{all: base, lang: l, last: map[sharedBy]rendered{}}
 	}
 	return byLang
 }
@@ -193,7 +202,7 @@ func (w *web) execute(p page, s *Snapshot, q *look) (rendered, int, error) {
 	f := w.frame(p, s, q)
 	f.View = view
 	var b bytes.Buffer
-	if err := w.pages[q.Lang].bodies[p.body].ExecuteTemplate(&b, "page.html", f); err != nil {
+	if err := w.pages[q.Lang].all.ExecuteTemplate(&b, framed(p.body), f); err != nil {
 		return rendered{}, 0, err
 	}
 	return rendered{b.Bytes(), compress(b.Bytes())}, status, nil

@@ -53,10 +53,10 @@ func pieces(t *testing.T, l i18n.Lang, template string, views ...any) string {
 	return b.String()
 }
 
-// anyPage is the templates with one of the bodies.
+// anyPage is the templates in a language.
 func anyPage(l i18n.Lang) *template.Template {
 	w := &web{}
-	return parsePages(loadAssets(), w.allPages())[l].bodies[missing]
+	return parsePages(loadAssets(), w.allPages())[l].all
 }
 
 // nowOf is the first page of a snapshot as its template sees it.
