@@ -49,9 +49,35 @@ func (g *Gateway) readDuty(s conf.Section) {
 	if s.At("escalation").Exists() && len(g.plan.Escalation[string(rules.LevelAlarm)]) == 0 {
 		g.warn(s.At("escalation").Warning("alarms have no steps of their own; they are told by every channel at once"))
 	}
+	g.warnUnreachable(s.At("people"))
 	now := time.Now()
 	for _, gap := range g.plan.Gaps(now, now.Add(dutyAhead)) {
 		g.warn(s.At("shifts").Warning("nobody is on duty from %s to %s", clocked(gap.From), clocked(gap.To)))
+	}
+}
+
+// warnUnreachable warns of people whom a step would tell by a channel for which they have no number or address.
+func (g *Gateway) warnUnreachable(s conf.Section) {
+	kinds := map[string]string{}
+	for _, c := range g.channels.Status() {
+		kinds[c.ID] = c.Kind
+	}
+	warned := map[string]bool{}
+	for _, level := range rules.Levels {
+		for _, step := range g.plan.Escalation[string(level)] {
+			for _, via := range step.Via {
+				for _, id := range g.plan.Ever(step.To) {
+					p, ok := g.plan.Person(id)
+					lacks := g.channels.Personal(via) && (kinds[via] == "email" && p.Email == "" || kinds[via] != "email" && p.Phone == "")
+					if !ok || !lacks || warned[via+" "+id] {
+						continue
+					}
+					warned[via+" "+id] = true
+					i := slices.IndexFunc(g.plan.People, func(x duty.Person) bool { return x.ID == id })
+					g.warn(s.Items()[i].Warning("%s is told by %s, and has no number or address for it", p.Name, via))
+				}
+			}
+		}
 	}
 }
 

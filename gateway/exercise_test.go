@@ -190,7 +190,9 @@ func TestAShelvedAlarmIsToldOfAgainWhenItsShelfEnds(t *testing.T) {
 	h.alarms("smoke returned")
 	s.reads("smoke.smoke", 1)
 	h.alarms("smoke unacknowledged")
-	eventually(t, "the end of the shelf is told", func() bool { return out.heard() == "alarm.raised smoke, alarm.cleared smoke, alarm.raised smoke, alarm.reminder smoke" })
+	eventually(t, "the end of the shelf is told", func() bool {
+		return out.heard() == "alarm.raised smoke, alarm.cleared smoke, alarm.raised smoke, alarm.reminder smoke"
+	})
 	eventually(t, "it is quiet, and sounds again", func() bool { return s.outputs() == "siren.sounder=1 siren.sounder=0 siren.sounder=1" })
 	if got := strings.ReplaceAll(strings.Join(h.journal(), ", "), "output.written, ", ""); !strings.Contains(got, "alarm.shelved smoke, alarm.cleared smoke, alarm.counted smoke, alarm.unshelved smoke") {
 		t.Errorf("journal: %s", got)

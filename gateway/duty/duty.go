@@ -236,18 +236,35 @@ func (p *Plan) Person(id string) (Person, bool) {
 	return p.People[i], true
 }
 
-// Reaches are the people whom a step is addressed to at a time; none where nobody is on duty.
+// Reaches are the people whom a step is addressed to at a time; nil where nobody is on duty. Without shifts it is always
+// everybody.
 func (p *Plan) Reaches(to string, at time.Time) []string {
-	if to == OnDuty {
+	if to == OnDuty && len(p.shifts) > 0 {
 		return p.OnDuty(at)
 	}
-	var ids []string
+	ids := []string{}
 	for _, x := range p.People {
-		if x.ID == to || x.Role == to {
+		if to == OnDuty || x.ID == to || x.Role == to {
 			ids = append(ids, x.ID)
 		}
 	}
 	return ids
+}
+
+// Ever are the people whom a step may be addressed to at some time.
+func (p *Plan) Ever(to string) []string {
+	if to != OnDuty || len(p.shifts) == 0 {
+		return p.Reaches(to, time.Time{})
+	}
+	var ids []string
+	for _, sh := range p.shifts {
+		ids = append(ids, sh.People...)
+	}
+	for _, sw := range p.swaps {
+		ids = append(ids, sw.People...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // Steps are those of a level. A level without any is told by the first step of the next more urgent one that has some;
