@@ -192,11 +192,8 @@ func (p *Plan) checkSteps(s conf.Section, steps []Step, targets []string) {
 			at.At("after").Problem("the steps stand in the order of their times")
 		}
 		before = step.After
-		switch {
-		case !slices.Contains(targets, step.To):
+		if !slices.Contains(targets, step.To) {
 			at.At("to").NotOneOf(step.To, targets)
-		case step.To == OnDuty && len(p.Shifts) == 0:
-			at.At("to").Problem("no shift says who is on duty")
 		}
 		if len(step.Via) == 0 {
 			at.At("via").Problem("a step names at least one channel")

@@ -146,7 +146,6 @@ func TestMistakesOfTheSection(t *testing.T) {
 		{`swaps: [{date: 25.11., shift: x, people: [li]}]`, "no date"},
 		{"shifts: [{name: day, from: \"08:00\", to: \"20:00\", people: [li]}]\nswaps: [{date: 2026-11-25, shift: day}]", "who comes"},
 		{`escalation: {alarm: [{after: 1s, to: li, via: [group]}]}`, "leaves at once"},
-		{`escalation: {alarm: [{after: 0s, to: on-duty, via: [group]}]}`, "no shift says who is on duty"},
 		{`escalation: {alarm: [{after: 0s, to: li, via: [group]}, {after: 60s, to: li, via: [sms]}, {after: 30s, to: li, via: [sms]}]}`, "order of their times"},
 		{`escalation: {alarms: [{after: 0s, to: li, via: [group]}]}`, "did you mean alarm?"},
 		{`escalation: {alarm: [{after: 0s, to: lii, via: [groop]}]}`, "did you mean group?"},
