@@ -37,18 +37,19 @@
   // Elements with an id are found again by it, so that a button never turns into another.
   function morph(have, want) {
     for (const a of [...have.attributes]) {
-      if (!want.hasAttribute(a.name) && a.name !== 'open') have.removeAttribute(a.name); // what a person unfolded stays
+      if (!want.hasAttribute(a.name) && a.name !== 'open' && a.name !== 'data-keep') have.removeAttribute(a.name); // what a person unfolded or filled in stays
     }
     for (const a of want.attributes) if (have.getAttribute(a.name) !== a.value) have.setAttribute(a.name, a.value);
     if (have.hasAttribute('data-age') || have.hasAttribute('data-keep')) return; // what is in it is a script's, or a person's
-    const wanted = new Map([...want.children].filter((c) => c.id).map((c) => [c.id, c]));
-    for (const c of [...have.children]) if (c.id && !wanted.has(c.id)) c.remove();
-    const known = new Map([...have.children].filter((c) => c.id).map((c) => [c.id, c]));
+    const wanted = new Map([...want.children].filter(idOf).map((c) => [idOf(c), c]));
+    for (const c of [...have.children]) if (idOf(c) && !wanted.has(idOf(c))) c.remove();
+    const known = new Map([...have.children].filter(idOf).map((c) => [idOf(c), c]));
     let at = have.firstChild;
     for (const child of [...want.childNodes]) {
-      if (child.id) while (at && !at.id && known.has(child.id)) at = drop(at); // so that it need not be moved
-      const match = child.id ? known.get(child.id) : at;
-      if (!match || match.id !== child.id || match.nodeName !== child.nodeName) {
+      const id = idOf(child);
+      if (id) while (at && !idOf(at) && known.has(id)) at = drop(at); // so that it need not be moved
+      const match = id ? known.get(id) : at;
+      if (!match || idOf(match) !== id || match.nodeName !== child.nodeName) {
         have.insertBefore(document.importNode(child, true), at);
         continue;
       }
@@ -58,6 +59,11 @@
       else if (match.data !== child.data) match.data = child.data;
     }
     while (at) at = drop(at);
+  }
+
+  // idOf is the id of an element; the property of a form would be a field of that name.
+  function idOf(node) {
+    return node.getAttribute ? node.getAttribute('id') || '' : '';
   }
 
   // drop removes a node and is the one after it.
