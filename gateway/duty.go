@@ -6,11 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
-	"embergate/gateway/access"
 	"embergate/gateway/alarm"
-	"embergate/gateway/console"
 	"embergate/gateway/duty"
 	"embergate/gateway/notify"
 	"embergate/gateway/store"
@@ -37,86 +34,6 @@ const (
 	dutyKey   = "duty/"            // of the calls in the store's settings
 	dutyAhead = 7 * 24 * time.Hour // a gap in the roster is warned of so long before
 )
-
-// readDuty reads the roster, and warns of what is no mistake: times in which nobody will be on duty.
-func (g *Gateway) readDuty(s conf.Section) {
-	o := duty.Options{Location: g.location, Workday: g.rules.Workday}
-	for _, c := range g.channels.Status() {
-		o.Channels = append(o.Channels, duty.Channel{ID: c.ID, OneByOne: g.channels.Personal(c.ID), Rings: strings.HasSuffix(c.Kind, "_voice")})
-	}
-	g.plan = duty.Read(s, o)
-	g.readSounder(g.plan.Sounder)
-	if s.At("escalation").Exists() && len(g.plan.Escalation[string(rules.LevelAlarm)]) == 0 {
-		g.warn(s.At("escalation").Warning("alarms have no steps of their own; they are told by every channel at once"))
-	}
-	g.warnUnreachable(s.At("people"))
-	now := time.Now()
-	for _, gap := range g.plan.Gaps(now, now.Add(dutyAhead)) {
-		g.warn(s.At("shifts").Warning("nobody is on duty from %s to %s", clocked(gap.From), clocked(gap.To)))
-	}
-}
-
-// warnUnreachable warns of people whom a step would tell by a channel for which they have no number or address.
-func (g *Gateway) warnUnreachable(s conf.Section) {
-	kinds := map[string]string{}
-	for _, c := range g.channels.Status() {
-		kinds[c.ID] = c.Kind
-	}
-	warned := map[string]bool{}
-	for _, level := range rules.Levels {
-		for _, step := range g.plan.Escalation[string(level)] {
-			for _, via := range step.Via {
-				for _, id := range g.plan.Ever(step.To) {
-					p, ok := g.plan.Person(id)
-					lacks := g.channels.Personal(via) && (kinds[via] == "email" && p.Email == "" || kinds[via] != "email" && p.Phone == "")
-					if !ok || !lacks || warned[via+" "+id] {
-						continue
-					}
-					warned[via+" "+id] = true
-					i := slices.IndexFunc(g.plan.People, func(x duty.Person) bool { return x.ID == id })
-					g.warn(s.Items()[i].Warning("%s is told by %s, and has no number or address for it", p.Name, via))
-				}
-			}
-		}
-	}
-}
-
-// clocked is a time for people who know the zone.
-func clocked(t time.Time) string { return t.Format("2006-01-02 15:04") }
-
-// readSounder reads the outputs that are switched where nobody can be told.
-func (g *Gateway) readSounder(s conf.Section) {
-	if !s.Exists() {
-		return
-	}
-	for _, at := range s.Items() {
-		out := rules.Output{Value: 1}
-		at.Decode(&out)
-		out.Stop = rules.StopOnSilence
-		i := slices.IndexFunc(g.model.Signals, func(m rules.Signal) bool { return m.Key == out.Write })
-		switch {
-		case i < 0:
-			var keys []string
-			for _, m := range g.model.Signals {
-				if m.Signal.Writable {
-					keys = append(keys, m.Key)
-				}
-			}
-			at.At("write").NotOneOf(out.Write, keys)
-		case !g.model.Signals[i].Signal.Writable:
-			at.At("write").Problem("the signal %s is not writable", out.Write)
-		}
-		g.sounder = append(g.sounder, out)
-	}
-	if s.Items() == nil {
-		s.Problem("must be a list")
-	}
-}
-
-func (g *Gateway) warn(p conf.Problem) { g.warnings = append(g.warnings, p) }
-
-// Warnings say what of the configuration is no mistake, but that its author should know, each at its place.
-func (g *Gateway) Warnings() conf.Problems { return g.warnings }
 
 // Person is somebody of the roster.
 func (g *Gateway) Person(id string) (duty.Person, bool) {
@@ -351,62 +268,4 @@ func (o *outbox) withdraw(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.held = slices.DeleteFunc(o.held, func(m store.Message) bool { return m.Alarm == id && store.Reminds(m.Type) })
-}
-
-// state is what the console shows of duty; nil without a roster.
-func (d *duties) state(now time.Time) *console.DutyState {
-	if d.plan == nil {
-		return nil
-	}
-	s := &console.DutyState{Alone: d.alone(now)}
-	for _, t := range d.plan.Turns(now, now.Add(1)) {
-		s.Now = append(s.Now, d.turn(t))
-	}
-	if next, ok := d.plan.Next(now); ok {
-		t := d.turn(next)
-		s.Next = &t
-	}
-	for _, g := range d.gapsAhead(now) {
-		s.Gaps = append(s.Gaps, console.DutyGap(g))
-	}
-	for _, c := range d.calls.States(now) {
-		a, ok := d.h.board.Alarm(c.Alarm)
-		if !ok {
-			continue
-		}
-		call := console.Escalation{
-			Alarm: a.ID, Name: a.Name, ZonePath: a.ZonePath, Class: string(a.Class), Level: string(a.Level),
-			State: c.Stand, Step: c.Step, Steps: c.Steps, Told: d.tell(c.Told), Fallback: string(c.Fallback),
-		}
-		if !c.LastTold.IsZero() {
-			at := c.LastTold.In(d.h.g.location)
-			call.LastTold = &at
-		}
-		if !c.Next.IsZero() {
-			call.Next = &console.DutyNext{At: c.Next.In(d.h.g.location), Does: c.Does, Tell: d.tell(c.Tell)}
-		}
-		s.Calls = append(s.Calls, call)
-	}
-	return s
-}
-
-func (d *duties) turn(t duty.Turn) console.DutyTurn {
-	return console.DutyTurn{Shift: t.Shift, From: t.From, To: t.To, People: d.names(t.People)}
-}
-
-func (d *duties) tell(to []duty.Address) []console.DutyAddress {
-	list := []console.DutyAddress{}
-	for _, a := range to {
-		list = append(list, console.DutyAddress{Channel: a.Channel, People: d.names(a.People)})
-	}
-	return list
-}
-
-func (d *duties) names(ids []string) []access.Person {
-	people := []access.Person{}
-	for _, id := range ids {
-		p, _ := d.plan.Person(id)
-		people = append(people, access.Person{ID: id, Name: p.Name})
-	}
-	return people
 }
