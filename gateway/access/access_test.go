@@ -3,6 +3,7 @@ package access
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -496,13 +497,19 @@ func TestWhoseNameAnActCarries(t *testing.T) {
 // TestALoginWorksWhileTheDiskTakesNothing: somebody wants to answer an alarm. It ends with a new password, as every one.
 func TestALoginWorksWhileTheDiskTakesNothing(t *testing.T) {
 	d := open(t).with("anna admin")
-	ctx, cancel := context.WithCancel(d.ctx)
 	u, err := d.User(d.ctx, "anna")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cancel() // the store waits for nothing and writes nothing
-	cookie, who, err := d.begin(ctx, noon, identify(u), tablet)
+	db, err := sql.Open("sqlite", filepath.Join(d.st.Dir(), store.StateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec(`ALTER TABLE sessions ADD COLUMN broken TEXT`) // no session can be written any more
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	cookie, who, err := d.begin(d.ctx, noon, identify(u), tablet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -519,9 +526,23 @@ func TestALoginWorksWhileTheDiskTakesNothing(t *testing.T) {
 		t.Error("after logout")
 	}
 	for range 2 * mostBare {
-		d.begin(ctx, noon, identify(u), tablet)
+		d.begin(d.ctx, noon, identify(u), tablet)
 	}
 	if n := len(d.bare); n != mostBare {
 		t.Error("sessions in memory:", n)
 	}
+}
+
+// FuzzStoredPassword: whatever a row holds, it is refused or costs no more than is allowed.
+func FuzzStoredPassword(f *testing.F) {
+	f.Add(usualCost.stranger())
+	f.Add("$argon2id$v=19$m=4294967295,t=1,p=1$AAAA$AAAA")
+	f.Add("$argon2id$v=19$m=64,t=0,p=1$$")
+	f.Add("$2y$10$abcdefghijklmnopqrstuv")
+	f.Fuzz(func(t *testing.T, hash string) {
+		c, _, key, err := read(hash)
+		if err == nil && (len(key) != keyBytes || c.memory > 128<<10 || c.passes < 1 || c.passes > 64) {
+			t.Errorf("%q: %+v, %d bytes", hash, c, len(key))
+		}
+	})
 }

@@ -83,7 +83,7 @@ func read(hash string) (c cost, salt, key []byte, err error) {
 	var version int
 	var rest string
 	_, err = fmt.Sscanf(hash, "$argon2id$v=%d$m=%d,t=%d,p=1$%s", &version, &c.memory, &c.passes, &rest)
-	if err != nil || version != argon2.Version || c.passes < 1 || c.passes > 64 || c.memory > 1<<20 {
+	if err != nil || version != argon2.Version || c.passes < 1 || c.passes > 64 || c.memory > 1<<17 {
 		return c, nil, nil, errUnreadable
 	}
 	salt64, key64, _ := strings.Cut(rest, "$")
