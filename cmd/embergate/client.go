@@ -32,6 +32,7 @@ import (
 type client struct {
 	base, tokenFile, config string
 	lang                    i18n.Lang
+	chosen                  bool // lang, by --language; it goes before the site's
 
 	local gateway.Local // the daemon of the configuration, where one was given
 }
@@ -50,6 +51,7 @@ const (
 
 // flags are those of every verb that speaks to a daemon.
 func (c *client) flags(cmd *cobra.Command) {
+	cmd.PersistentPreRun = func(verb *cobra.Command, _ []string) { c.chosen = verb.Flags().Changed("language") }
 	f := cmd.PersistentFlags()
 	f.StringVar(&c.base, "url", "", "the console of the running daemon (default: that of the configuration, or "+usualURL+")")
 	f.StringVar(&c.tokenFile, "token-file", os.Getenv("EMBERGATE_TOKEN_FILE"), "a file with the token to present (default: EMBERGATE_TOKEN_FILE, or what the daemon of this machine lays out)")
@@ -167,6 +169,9 @@ func (c *client) locate() error {
 			return err
 		}
 		c.local = g.Local()
+		if !c.chosen {
+			c.lang = g.Language()
+		}
 	}
 	c.base = cmp.Or(c.base, c.local.URL, usualURL)
 	return nil

@@ -160,6 +160,10 @@ func TestTheVerbsFindTheDaemonByItsConfiguration(t *testing.T) {
 		}
 		return nil
 	})
+	var out bytes.Buffer
+	if got := run(t.Context(), []string{"alarms", "list", "-c", file}, &out, &out); got != exitDone || out.String() != "no alarm is open\n" {
+		t.Errorf("in the language of the site: %d %q", got, &out)
+	}
 	if !strings.Contains(log.String(), "self_signed=true sha256=") {
 		t.Error("the log names no fingerprint:", &log)
 	}
