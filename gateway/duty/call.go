@@ -44,7 +44,7 @@ type call struct {
 	Told     []Address     `json:"told,omitempty"`
 	First    []Address     `json:"first,omitempty"` // told by the first step
 	Event    string        `json:"event,omitempty"` // the latest that calls for somebody
-	Tried    []string      `json:"tried,omitempty"` // channels of that event
+	Ways     []Address     `json:"ways,omitempty"`  // whom each channel tells of that event
 	Refused  []string      `json:"refused,omitempty"`
 	Taken    string        `json:"taken,omitempty"` // the latest event that a channel took
 	LastTold time.Time     `json:"last_told,omitzero"`
@@ -116,10 +116,7 @@ func (c *call) tell(now time.Time, event string, to []Address) []Address {
 		return nil
 	}
 	c.LastTold = now.UTC()
-	c.Event, c.Tried, c.Refused = event, nil, nil
-	for _, a := range to {
-		c.Tried = append(c.Tried, a.Channel)
-	}
+	c.Event, c.Ways, c.Refused = event, to, nil
 	c.Told = merge(c.Told, to)
 	return to
 }
@@ -138,6 +135,27 @@ func (c *call) reach(now time.Time, p *Plan, steps []Step) (to []Address) {
 		to = merge(to, p.Everybody(c.Level))
 	}
 	return to
+}
+
+// tells tells whether a channel tells those people of the latest event already.
+func (c *call) tells(p *Plan, channel string, people []string) bool {
+	return slices.ContainsFunc(c.Ways, func(a Address) bool {
+		return a.Channel == channel && (!p.channel(channel).OneByOne || !slices.ContainsFunc(people, func(id string) bool { return !slices.Contains(a.People, id) }))
+	})
+}
+
+// known is whom of a list the plan still has: channels and people may be gone with a new configuration.
+func (p *Plan) known(to []Address) (list []Address) {
+	for _, a := range to {
+		if !slices.ContainsFunc(p.Channels, func(c Channel) bool { return c.ID == a.Channel }) {
+			continue
+		}
+		people := slices.DeleteFunc(slices.Clone(a.People), func(id string) bool { _, ok := p.Person(id); return !ok })
+		if len(people) > 0 || !p.channel(a.Channel).OneByOne {
+			list = append(list, Address{a.Channel, people})
+		}
+	}
+	return list
 }
 
 // taken are the steps that were taken.

@@ -217,6 +217,9 @@ func (p *Plan) readQuiet(s conf.Section) {
 		}
 	}
 	p.quiet = readHours(s, p.Quiet.From, p.Quiet.To)
+	if clockPattern.MatchString(p.Quiet.To) && p.quiet.from == p.quiet.to%(24*60) {
+		s.Problem("quiet hours from %s to %s have no end: nobody would ever be told", p.Quiet.From, p.Quiet.To)
+	}
 }
 
 // Waits tells whether what is found at a time is told when the quiet hours are over.

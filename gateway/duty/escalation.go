@@ -278,7 +278,7 @@ func (e *Escalation) Refused(now time.Time, id, event, channel string, people []
 	via := func(steps []Step) (list []string) {
 		for _, s := range steps {
 			for _, ch := range s.Via {
-				if !slices.Contains(c.Tried, ch) && !slices.Contains(list, ch) {
+				if !c.tells(e.plan, ch, people) && !slices.Contains(list, ch) {
 					list = append(list, ch)
 				}
 			}
@@ -293,23 +293,22 @@ func (e *Escalation) Refused(now time.Time, id, event, channel string, people []
 	var to []Address
 	for _, ch := range channels {
 		to = append(to, Address{ch, people})
-		c.Tried = append(c.Tried, ch)
 	}
-	c.Told = merge(c.Told, to)
-	left := func(ch string) bool { return !slices.Contains(c.Refused, ch) }
-	c.failing = c.Fallback == "" && !slices.ContainsFunc(c.Tried, left)
+	c.Ways, c.Told = merge(c.Ways, to), merge(c.Told, to)
+	left := func(a Address) bool { return !slices.Contains(c.Refused, a.Channel) }
+	c.failing = c.Fallback == "" && !slices.ContainsFunc(c.Ways, left)
 	return to
 }
 
-// Failing is told which channels take nothing for the time being. An alarm that nobody has answered, none of whose
-// messages was taken, and all of whose channels fail, is due to be told to the whole list.
+// Failing is told which channels take nothing for the time being. An alarm that nobody has answered, whose latest call was
+// not taken, and all of whose channels fail, is due to be told to the whole list.
 func (e *Escalation) Failing(fails func(channel string) bool) {
 	for _, c := range e.calls {
-		if c.Stand != calling || c.Fallback != "" || c.Taken != "" || len(c.Tried) == 0 || c.Shelved {
+		if c.Stand != calling || c.Fallback != "" || c.Taken == c.Event || len(c.Ways) == 0 || c.Shelved {
 			continue
 		}
-		works := func(ch string) bool { return !fails(ch) }
-		c.failing = c.failing || !slices.ContainsFunc(c.Tried, works)
+		works := func(a Address) bool { return !fails(a.Channel) }
+		c.failing = c.failing || !slices.ContainsFunc(c.Ways, works)
 	}
 }
 

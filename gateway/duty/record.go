@@ -89,7 +89,8 @@ func Restore(now time.Time, p *Plan, records map[string]string, open []alarm.Ala
 			continue
 		}
 		c.Ran = min(max(c.Ran, 0), longestStored)
-		if c.Step = max(c.Step, 0); !c.Shelved && c.Stand != held {
+		c.Told, c.First = p.known(c.Told), p.known(c.First)
+		if c.Step = min(max(c.Step, 0), len(p.Steps(c.Level))); !c.Shelved && c.Stand != held {
 			c.since = now
 		}
 		e.calls[id] = c

@@ -150,6 +150,8 @@ func TestMistakesOfTheSection(t *testing.T) {
 		{`escalation: {alarms: [{after: 0s, to: li, via: [group]}]}`, "did you mean alarm?"},
 		{`escalation: {alarm: [{after: 0s, to: lii, via: [groop]}]}`, "did you mean group?"},
 		{`quiet: {levels: [alarm], from: "22:00", to: "06:00"}`, `"alarm" is not known`},
+		{`quiet: {levels: [fault], from: "22:00", to: "22:00"}`, `have no end`},
+		{`quiet: {levels: [fault], from: "00:00", to: "24:00"}`, `have no end`},
 		{`repeat: soon`, "not a duration"},
 		{`repeat: {alarms: 5m}`, "did you mean alarm?"},
 		{"remind: 30m\nreopen: 20m", "the reminder comes first"},
