@@ -55,15 +55,21 @@ func (b *Board) raise(s *source) Event {
 	return b.event(s, &s.alarm, Act{}, kind)
 }
 
-// again is a new trigger of an open alarm: it wants to be acknowledged anew.
+// again is a new trigger of an open alarm: it wants to be acknowledged anew. A shelf was agreed on for what was known: it ends
+// where the alarm becomes more urgent.
 func (b *Board) again(s *source) []Event {
 	a := &s.alarm
+	level, _ := s.found.levels()
+	unshelved := a.ShelvedUntil != nil && urgency(level) < urgency(a.Level)
+	if unshelved {
+		a.ShelvedUntil, s.shelf = nil, time.Time{}
+	}
 	if !a.Active() {
 		a.Count++
 		b.note(s)
 	}
 	a.State, a.Silenced, a.Verdict = Unacknowledged, false, ""
-	a.Level, _ = s.found.levels()
+	a.Level = level
 	s.low.stop()
 	for _, from := range s.found.Sources {
 		if !slices.Contains(a.Sources, from) {
@@ -72,7 +78,11 @@ func (b *Board) again(s *source) []Event {
 	}
 	a.AcknowledgedAt, a.AcknowledgedBy, a.ClearedAt = nil, "", nil
 	s.describe()
-	return []Event{b.event(s, a, Act{}, EventCounted)}
+	events := []Event{b.event(s, a, Act{}, EventCounted)}
+	if unshelved {
+		events = append(events, b.event(s, a, Act{}, EventUnshelved))
+	}
+	return events
 }
 
 // note remembers an announced trigger. An alarm that comes and goes becomes unstable: it then stays active until nothing
