@@ -26,6 +26,9 @@ type joint struct {
 	said    []rules.Result    // the latest of each
 	decided []rules.Value     // the latest of each that was not Unknown
 	differ  time.Time         // since when some find it and others do not; zero: they agree, or it is not known
+	finds   string            // the signal that found it then
+	not     string            // and the one that did not
+	agree   bool              // all can be heard, and say the same
 }
 
 // differTooLong is how long the paths of one detector may say different things: they are not read at the same moment, and
@@ -87,7 +90,7 @@ func (p *paths) recall(open []alarm.Alarm) {
 				continue
 			}
 			for i, in := range j.members {
-				if slices.Contains(a.Sources, in.Signal) {
+				if slices.Contains(a.Sources, in.Signal) || a.Sources == nil && i == 0 { // it was raised when there was one path
 					j.decided[i] = rules.True
 				}
 			}
@@ -176,16 +179,28 @@ func worse(x, y rules.Level) rules.Level {
 	return x
 }
 
-// compare notes since when the paths contradict each other. Where one cannot be heard there is nothing to compare.
+// compare notes since when the paths contradict each other. Where one cannot be heard there is nothing to compare: what has
+// not lasted for too long is forgotten, and what has is not taken back.
 func (j *joint) compare(now time.Time) {
-	finds, not, known := false, false, true
-	for _, r := range j.said {
-		finds, not, known = finds || r.When == rules.True, not || r.When == rules.False, known && r.When != rules.Unknown
+	finds, not, known := "", "", true
+	for i, r := range j.said {
+		switch r.When {
+		case rules.True:
+			finds = j.members[i].Signal
+		case rules.False:
+			not = j.members[i].Signal
+		default:
+			known = false
+		}
 	}
+	differ := finds != "" && not != ""
+	j.agree = known && !differ
 	switch {
-	case finds && not && j.differ.IsZero():
-		j.differ = now
-	case known && !(finds && not):
+	case differ:
+		if j.finds, j.not = finds, not; j.differ.IsZero() {
+			j.differ = now
+		}
+	case known || now.Sub(j.differ) <= differTooLong:
 		j.differ = time.Time{}
 	}
 }
@@ -194,20 +209,12 @@ func (j *joint) compare(now time.Time) {
 // blind, or cries wolf (features C13).
 func (h *hub) contradictions(now time.Time) {
 	for _, j := range h.paths.at {
-		long := !j.differ.IsZero() && now.Sub(j.differ) > differTooLong
-		var why error
-		if long {
-			finds, not := "", ""
-			for i, r := range j.said {
-				if r.When == rules.True {
-					finds = j.members[i].Signal
-				} else if r.When == rules.False {
-					not = j.members[i].Signal
-				}
-			}
-			why = errors.New(h.g.cfg.Site.Language.Say("%s finds it, %s does not, since %s", finds, not, j.differ.In(h.g.location).Format(time.DateTime)))
+		switch {
+		case !j.differ.IsZero() && now.Sub(j.differ) > differTooLong:
+			h.fault(now, pathsDiffer, j.members[0].Key, true, errors.New(h.g.cfg.Site.Language.Say("%s finds it, %s does not, since %s", j.finds, j.not, j.differ.In(h.g.location).Format(time.DateTime))))
+		case j.agree:
+			h.fault(now, pathsDiffer, j.members[0].Key, false, nil)
 		}
-		h.fault(now, pathsDiffer, j.members[0].Key, long, why)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"embergate/drivers"
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
 )
 
 // twoWays is a home whose hall detector is on the radio and on the panel, beside another detector.
@@ -128,6 +129,71 @@ func TestPathsThatContradictEachOtherAreAFault(t *testing.T) {
 	}
 	if got := h.plays(&now, 20, ways{"radio.smoke": 0, "panel.loop_7": 0}); !strings.Contains(got, "gateway-paths@ returned") {
 		t.Error(got)
+	}
+}
+
+// TestWhatAPathDoesNotSayIsNoContradiction (AL14): of a path that is lost within the minute nothing is said, and what was said
+// is not taken back while one path is silent, neither by its loss nor by a restart.
+func TestWhatAPathDoesNotSayIsNoContradiction(t *testing.T) {
+	h := idle(t, newScript(), twoWays)
+	now := time.Now()
+	h.take(now, drivers.LinkUp("bus", now))
+	apart := ways{"radio.smoke": 0, "panel.loop_7": 1}
+	h.plays(&now, 30, apart)
+	if got := h.plays(&now, 120, ways{"radio.smoke": "bad", "panel.loop_7": 1}); strings.Contains(got, "gateway-paths") {
+		t.Error(got)
+	}
+	h.plays(&now, 90, apart)
+	if got := h.plays(&now, 120, ways{"radio.smoke": "bad", "panel.loop_7": 1}); !strings.Contains(got, "gateway-paths@ unacknowledged") {
+		t.Error(got)
+	}
+	h, err := newHub(t.Context(), h.g, h.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.plays(&now, 20, ways{"panel.loop_7": 1}); !strings.Contains(got, "gateway-paths@ unacknowledged") {
+		t.Error(got)
+	}
+}
+
+// TestAPathThatIsAddedLaterClearsNothing (AL14): what the first had found alone is over when that says so.
+func TestAPathThatIsAddedLaterClearsNothing(t *testing.T) {
+	one := idle(t, newScript(), strings.Replace(twoWays, "same_as: radio, ", "", 1))
+	now := time.Now()
+	one.take(now, drivers.LinkUp("bus", now))
+	one.plays(&now, 20, ways{"radio.smoke": 1, "panel.loop_7": 0})
+	h, err := newHub(t.Context(), idle(t, newScript(), twoWays).g, one.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := h.plays(&now, 20, ways{"panel.loop_7": 0}); got != "smoke@radio.smoke unacknowledged" {
+		t.Error(got)
+	}
+	if got := h.plays(&now, 20, ways{"radio.smoke": 0, "panel.loop_7": 0}); got != "smoke@radio.smoke returned" {
+		t.Error(got)
+	}
+}
+
+// TestAWalkTestTriesEachPath (AL09, AL14): the sheet names the path that was never found, and no other.
+func TestAWalkTestTriesEachPath(t *testing.T) {
+	h := idle(t, newScript(), twoWays)
+	now := time.Now()
+	h.take(now, drivers.LinkUp("bus", now))
+	if _, err := h.exercise.test(now, time.Time{}, "hall", alarm.Act{By: "li"}); err != nil {
+		t.Fatal(err)
+	}
+	h.exercise.changed(now)
+	for _, step := range []struct {
+		said  ways
+		tried int
+	}{
+		{ways{"radio.smoke": 0, "panel.loop_7": 1, "stairs.smoke": 0}, 1},
+		{ways{"radio.smoke": 1, "panel.loop_7": 1, "stairs.smoke": 0}, 2},
+	} {
+		h.plays(&now, 20, step.said)
+		if w := h.exercise.sheet(h.exercise.Tests[0], time.Time{}); w.Tried != step.tried || len(w.Lines) != 3 {
+			t.Errorf("%+v", w)
+		}
 	}
 }
 

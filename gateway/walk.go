@@ -37,19 +37,28 @@ func (x *exercise) trials(zone string) (keys []string) {
 // tried notes what was found in zones under test, and tells whether there was something new.
 func (x *exercise) tried(events []alarm.Event) (fresh bool) {
 	for _, e := range events {
-		if e.Alarm == nil || !e.Alarm.Test || e.Alarm.Signal == "" || !raises(e.Type) {
+		if e.Alarm == nil || !e.Alarm.Test || e.Alarm.Signal == "" || !raises(e.Type) && e.Type != alarm.EventJoined {
 			continue
+		}
+		found := e.Alarm.Sources // each path of a detector is tried
+		if found == nil {
+			found = []string{e.Alarm.Signal}
 		}
 		for i := range x.Tests {
 			t := &x.Tests[i]
-			if _, known := t.Tried[e.Alarm.Signal]; known || !x.h.g.within(e.Alarm.Zone, t.Zone) {
+			if !x.h.g.within(e.Alarm.Zone, t.Zone) {
 				continue
 			}
-			if t.Tried == nil {
-				t.Tried = map[string]time.Time{}
+			for _, signal := range found {
+				if _, known := t.Tried[signal]; known {
+					continue
+				}
+				if t.Tried == nil {
+					t.Tried = map[string]time.Time{}
+				}
+				t.Tried[signal] = e.Time
+				fresh = true
 			}
-			t.Tried[e.Alarm.Signal] = e.Time
-			fresh = true
 		}
 	}
 	return fresh
