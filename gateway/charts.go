@@ -23,3 +23,20 @@ func (h *hub) History(ctx context.Context, signal string, from, to time.Time, po
 	}
 	return steps, nil
 }
+
+// refused are the latest lines that a platform refused, with its words.
+func (h *hub) refused(ctx context.Context, uplink string, limit int) ([]console.Refused, error) {
+	q := h.queues[uplink]
+	if q == nil {
+		return nil, nil
+	}
+	letters, err := q.DeadLetters(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]console.Refused, len(letters))
+	for i, l := range letters {
+		list[i] = console.Refused{Time: l.Time, Reason: l.Reason, Lines: string(l.Lines)}
+	}
+	return list, nil
+}

@@ -23,6 +23,7 @@ var (
 	channelFailed   = ownRule("gateway-channel", i18n.T("channel does not deliver"))
 	uplinkFailed    = ownRule("gateway-uplink-panic", i18n.T("platform connection failed and was restarted"))
 	uplinkLate      = ownRule("gateway-uplink", i18n.T("platform is behind"))
+	linesRefused    = ownRule("gateway-refused", i18n.T("platform refuses some of what it is sent"))
 	stateDamaged    = ownRule("gateway-store", i18n.T("state on disk was damaged"))
 	stateAway       = ownRule("gateway-disk", i18n.T("state directory cannot be used, nothing is remembered"))
 	diskFull        = ownRule("gateway-space", i18n.T("disk is full, the oldest telemetry goes"))
@@ -33,7 +34,7 @@ var (
 	certificateEnds = ownRule("gateway-certificate", i18n.T("certificate ends soon"))
 )
 
-var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkFailed, uplinkLate, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, pathsDiffer, certificateEnds}
+var ownRules = []*rules.Rule{ruleFailed, driverFailed, outputFailed, channelFailed, uplinkFailed, uplinkLate, linesRefused, stateDamaged, stateAway, diskFull, clockWrong, clockApart, heartbeatLost, pathsDiffer, certificateEnds}
 
 // ownRuleOf is the gateway's own rule of an alarm's key; nil where the key is of another, or its subject is no longer in
 // the configuration: a person then ends what is left of it.
@@ -55,7 +56,7 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 		there = h.live.signals[subject] != nil
 	case channelFailed, clockApart:
 		there = slices.Contains(h.g.channels.IDs(), subject)
-	case uplinkLate, uplinkFailed:
+	case uplinkLate, linesRefused, uplinkFailed:
 		there = slices.ContainsFunc(h.g.uplinks, func(u uplink) bool { return u.id == subject })
 	}
 	if !there {
@@ -66,6 +67,9 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 
 // lateAfter is the age of the oldest record that waits for a platform from which it is a fault (row SF14).
 const lateAfter = 10 * time.Minute
+
+// refusedFor is how long a refused line is a fault: what is wrong with one is wrong with the next.
+const refusedFor = time.Hour
 
 // doubtedTooLong is how long the clock may be doubted before it is a fault: a network that is there sets it sooner.
 const doubtedTooLong = 5 * time.Minute
@@ -105,6 +109,10 @@ func (h *hub) supervision(now time.Time) {
 			why = errors.New(h.g.cfg.Site.Language.Say("the oldest record waits since %s: %s", oldest.In(h.g.location).Format(time.DateTime), u.Status().LastError))
 		}
 		h.fault(now, uplinkLate, u.id, late, why)
+	}
+	for _, u := range h.g.uplinks {
+		st := u.Status()
+		h.fault(now, linesRefused, u.id, !st.RefusedAt.IsZero() && now.Sub(st.RefusedAt) < refusedFor, errors.New(st.Refusal))
 	}
 	for _, c := range h.g.channels.Status() {
 		h.fault(now, channelFailed, c.ID, !c.Working, errors.New(c.LastError))

@@ -34,6 +34,7 @@ type metrics struct {
 	dropped     *prometheus.CounterVec
 	written     *prometheus.CounterVec
 	batches     *prometheus.CounterVec
+	refused     *prometheus.CounterVec
 	clock       prometheus.Gauge
 
 	notices notices
@@ -79,6 +80,7 @@ func newMetrics(version string) *metrics {
 		dropped:     counter("queue_dropped_total", "Records given up because the queue was full.", "queue"),
 		written:     counter("store_written_bytes_total", "Bytes written to the database.", "file"),
 		batches:     counter("uplink_batches_total", "Batches sent to a platform.", "uplink", "outcome"),
+		refused:     counter("uplink_refused_total", "Lines that a platform refused, kept as dead letters.", "uplink"),
 		clock:       gauge("clock_ok", "1 while the clock is synchronised and can be right.").WithLabelValues(),
 	}
 	m.alarmTime = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -135,6 +137,7 @@ func (m *metrics) scan(now time.Time, h *hub) {
 	}
 	for _, u := range h.g.uplinks {
 		m.advance(m.dropped.WithLabelValues(u.id), "dropped before "+u.id, u.Status().Dropped) // neither disk nor memory had room
+		m.advance(m.refused.WithLabelValues(u.id), "refused "+u.id, u.Status().Rejected)
 	}
 	for file, n := range h.store.Written() {
 		m.advance(m.written.WithLabelValues(file), "written "+file, n)

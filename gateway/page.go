@@ -186,7 +186,7 @@ func (h *hub) snapshot(now time.Time) *console.Snapshot {
 		q, st := h.backlog(u), u.Status()
 		s.Uplinks = append(s.Uplinks, console.Uplink{
 			ID: u.id, Kind: u.kind, Working: st.Working, Since: st.Since, LastError: st.LastError, LastSuccess: st.LastSuccess,
-			QueueRecords: q.Records, QueueOldest: q.Oldest, Dropped: q.Dropped + st.Dropped,
+			QueueRecords: q.Records, QueueOldest: q.Oldest, Dropped: q.Dropped + st.Dropped, Refused: st.Rejected, Refusal: st.Refusal,
 		})
 	}
 	for _, c := range h.g.channels.Status() {

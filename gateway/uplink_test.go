@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"compress/gzip"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +70,50 @@ func TestQueueLimits(t *testing.T) {
 		} else if c.problem == "" && g.uplinks[0].limit != c.want {
 			t.Errorf("%s: %+v", c.keys, g.uplinks[0].limit)
 		}
+	}
+}
+
+// Rows SF07 and SF09: a line that the platform refuses is counted, shown with its words, and a fault; the others arrive.
+func TestWhatAPlatformRefusesIsShown(t *testing.T) {
+	const words = `partial write: field type conflict: input field \"lel\" on measurement \"gas\" is type float, already exists as type integer dropped=1`
+	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := gzip.NewReader(r.Body)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		lines, err := io.ReadAll(body)
+		if err != nil {
+			t.Error(err)
+		}
+		if strings.Contains(string(lines), "gas,device=gas") {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			io.WriteString(w, `{"code":"unprocessable entity","message":"`+words+`"}`)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer platform.Close()
+	dir, s := t.TempDir(), newScript()
+	h := startConfig(t, s, dir, fmt.Sprintf(scriptedHome, dir, "", "0s")+fmt.Sprintf("uplinks: [{id: platform, influxdb: {url: %q, bucket: b}}]\n", platform.URL))
+	h.alarms("")
+	s.reads("gas.lel", 3)
+	h.alarms("gateway-refused unacknowledged")
+	for path, want := range map[string]string{
+		"/api/v1/queues":                  "field type conflict",
+		"/api/v1/queues/platform/refused": "lel=3.0",
+		"/metrics":                        `embergate_uplink_refused_total{uplink="platform"} 1`,
+		"/health?lang=zh":                 "平台拒收 1 条",
+	} {
+		eventually(t, path+" tells it", func() bool {
+			r, err := http.Get(h.url + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			body, err := io.ReadAll(r.Body)
+			return err == nil && strings.Contains(string(body), want)
+		})
 	}
 }

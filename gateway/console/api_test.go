@@ -253,6 +253,8 @@ func TestReads(t *testing.T) {
 		{"history that ends before it begins", "/api/v1/history?signal=kitchen-gas.lel&from=1795000000&to=1794000000", 400, `31`},
 		{"history of a time that is none", "/api/v1/history?signal=kitchen-gas.lel&from=yesterday", 400, `RFC 3339|2026-11-21T20:00:00`},
 		{"queues", "/api/v1/queues", 200, `"records":1284,"oldest":"2[^"]+","dropped":0\}\],"channels":\[\{"id":"duty-group"`},
+		{"what a platform refused", "/api/v1/queues/platform/refused", 200, `^\[\{"time":"2026[^"]*","reason":"field type conflict","lines":"gas,device=kitchen-gas lel=1i 1\\n"\}\]`},
+		{"what nobody refused", "/api/v1/queues/nobody/refused", 404, `没有上行链路`},
 		{"the description", "/api/v1/openapi.json", 200, `^\{\n  "openapi": "3.1.0"`},
 		{"a path that there is not", "/api/v1/nothing", 404, `"detail":"/api/v1/nothing 没有内容"`},
 		{"an asset that there is not", "/assets/nothing.css", 404, `"status":404`},

@@ -321,11 +321,16 @@ func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 // optionsOf are those of a console of a canned home that everybody may use.
 func optionsOf(c *canned, l i18n.Lang) Options {
 	return Options{
-		Lang: l, Source: c, Acts: c, History: c, Archive: c, Notes: c, Couriers: c, Rounds: c, Walks: c, Months: c, Demo: true, Log: slog.New(slog.DiscardHandler),
+		Lang: l, Source: c, Acts: c, History: c, Archive: c, Notes: c, Couriers: c, Rounds: c, Walks: c, Months: c, Refused: c.refused, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
 			return []drivers.Frame{{Time: at, Sent: true, Bytes: []byte{1, 3, 0, 0, 0, 1, 0x84, 0x0A}}, {Time: at, Bytes: []byte{0xFF}, Note: "noise"}}, device != "nobody"
 		},
 	}
+}
+
+// refused is one line that the platform did not take.
+func (c *canned) refused(context.Context, string, int) ([]Refused, error) {
+	return []Refused{{Time: noon, Reason: "field type conflict", Lines: "gas,device=kitchen-gas lel=1i 1\n"}}, nil
 }

@@ -73,12 +73,13 @@ type Options struct {
 	Notes    Notes
 	Archive  Archive
 	Couriers Couriers
-	Links    Links        // that answer a message; nil: there are none
-	Rounds   Rounds       // what people on duty do besides alarms; nil: there is nothing of it
-	Walks    Walks        // sheets of walk tests
-	Months   Months       // the report of a month; nil: there is none
-	Demo     bool         // says on the page that this is a demonstration, and explains the duty phone
-	Metrics  http.Handler // GET /metrics
+	Links    Links                                                                  // that answer a message; nil: there are none
+	Rounds   Rounds                                                                 // what people on duty do besides alarms; nil: there is nothing of it
+	Walks    Walks                                                                  // sheets of walk tests
+	Months   Months                                                                 // the report of a month; nil: there is none
+	Refused  func(ctx context.Context, uplink string, limit int) ([]Refused, error) // the latest that a platform refused
+	Demo     bool                                                                   // says on the page that this is a demonstration, and explains the duty phone
+	Metrics  http.Handler                                                           // GET /metrics
 
 	Wires  Wires                                       // asks devices now
 	Frames func(device string) ([]drivers.Frame, bool) // the last ones on a device's wire; false: no such device
@@ -174,6 +175,7 @@ func (w *web) routes() []route {
 		{"GET /api/v1/alarms/{id}", Viewer, w.getAlarm},
 		{"GET /api/v1/events", Viewer, w.getEvents},
 		{"GET /api/v1/queues", Viewer, w.getQueues},
+		{"GET /api/v1/queues/{id}/refused", Viewer, w.getRefused},
 		{"GET /api/v1/history", Viewer, w.getHistory},
 		{"GET /api/v1/rules/{id}", Viewer, w.getRule},
 		{"GET /api/v1/stream", Viewer, w.stream},

@@ -36,6 +36,9 @@ func seeLinks(s *Snapshot, l i18n.Lang) (v linksView) {
 		if u.Dropped > 0 {
 			link.Dropped = l.Say("%d records were given up", u.Dropped)
 		}
+		if u.Refused > 0 {
+			link.Dropped = strings.TrimSpace(link.Dropped + " " + l.Say("%d lines were refused: %s", u.Refused, u.Refusal))
+		}
 		link.working(u.Working, l.Say("works"), l.Say("does not work"), u.LastError)
 		v.Uplinks = append(v.Uplinks, link)
 	}

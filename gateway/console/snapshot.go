@@ -138,8 +138,10 @@ type Uplink struct {
 	LastError    string    `json:"last_error,omitempty"`
 	LastSuccess  time.Time `json:"last_success,omitzero"`
 	QueueRecords int64     `json:"records"`
-	QueueOldest  time.Time `json:"oldest,omitzero"` // of the oldest record that waits
-	Dropped      int64     `json:"dropped"`         // records given up since the start
+	QueueOldest  time.Time `json:"oldest,omitzero"`   // of the oldest record that waits
+	Dropped      int64     `json:"dropped"`           // records given up since the start
+	Refused      int64     `json:"refused,omitempty"` // lines that the platform refused since the start
+	Refusal      string    `json:"refusal,omitempty"` // its words for the latest
 }
 
 // Channel is a way to reach people.

@@ -18,8 +18,10 @@ type Status struct {
 	Since       time.Time // of Working
 	LastError   string    // in the platform's words where it said any; "" while it works
 	LastSuccess time.Time
-	Dropped     int64 // lines lost since the start, because neither the disk nor the memory had room
-	Rejected    int64 // lines that the platform refused since the start; they are in the dead letters
+	Dropped     int64     // lines lost since the start, because neither the disk nor the memory had room
+	Rejected    int64     // lines that the platform refused since the start; they are in the dead letters
+	Refusal     string    // the platform's words for the latest of them
+	RefusedAt   time.Time // when that was
 }
 
 // Journal has the events of alarms, and keeps how far they were sent; *store.Store is one.

@@ -215,10 +215,11 @@ func (u *Uplink) failed(now time.Time, r *refusal) {
 	u.kind, u.status.LastError = r.status, r.Error()
 }
 
-func (u *Uplink) rejected(lines int) {
+func (u *Uplink) rejected(now time.Time, lines int, words string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.status.Rejected += int64(lines)
+	u.status.Refusal, u.status.RefusedAt = words, now
 }
 
 func (u *Uplink) observe(outcome string) {

@@ -82,14 +82,15 @@ func (s *sender) giveUp(ctx context.Context, l *lane, lines [][]byte, reason str
 func (s *sender) deadLetter(ctx context.Context, l *lane, lines []byte, n int, reason string) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrites)
 	defer cancel()
-	err := s.q.DeadLetter(ctx, lines, reason, time.Now())
+	now := time.Now()
+	err := s.q.DeadLetter(ctx, lines, reason, now)
 	s.disk(ctx, l, err)
 	if err != nil {
 		return false
 	}
 	l.parcel.refused += n
 	l.parcel.words = reason
-	s.u.rejected(n)
+	s.u.rejected(now, n, reason)
 	return true
 }
 
