@@ -95,9 +95,9 @@ func (r Report) lines(l i18n.Lang) (all [][5]string) {
 	return all
 }
 
-// plain keeps a spreadsheet from taking what somebody wrote for a formula.
+// plain keeps a spreadsheet from taking what somebody wrote for a formula, with any width of its sign.
 func plain(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if strings.IndexAny(strings.TrimLeft(cell, " \t\r\n\u00a0\u3000\"'"), "=+-@＝＋－＠") == 0 {
 		if _, err := strconv.ParseFloat(cell, 64); err != nil {
 			return "'" + cell
 		}

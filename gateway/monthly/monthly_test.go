@@ -189,6 +189,16 @@ func TestTheTableSurvivesASpreadsheet(t *testing.T) {
 			t.Errorf("a formula in %q", row)
 		}
 	}
+	for _, bad := range []string{"=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", " =1", "\n=1", "＝1", "　－1+1"} {
+		if got := plain(bad); got != "'"+bad {
+			t.Errorf("%q is written as %q", bad, got)
+		}
+	}
+	for _, good := range []string{"", "一楼", "-5", "1 = 1"} {
+		if got := plain(good); got != good {
+			t.Errorf("%q is written as %q", good, got)
+		}
+	}
 }
 
 // TestTheReportCarriesItsStyle: as a file it needs nothing else.
