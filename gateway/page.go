@@ -14,7 +14,7 @@ import (
 	"embergate/gateway/store"
 )
 
-// page is what the console sees of the hub: an immutable snapshot, made on the hub's goroutine at most twice a second and
+// page is what the console sees of the hub: an immutable snapshot, made on the hub's goroutine at most once a second and
 // only while somebody looks.
 type page struct {
 	latest  atomic.Pointer[console.Snapshot]
@@ -41,7 +41,7 @@ type fact struct {
 
 // A snapshot is made again after pace at the earliest, and goes on being made for watched after it was last asked for.
 const (
-	pace    = 500 * time.Millisecond
+	pace    = 900 * time.Millisecond
 	watched = 10 * time.Second
 )
 
@@ -263,6 +263,7 @@ func pageDevice(d *device, lang string) console.Device {
 		online := d.online.Value == 1
 		p.Online = &online
 	}
+	p.Signals = make([]console.Signal, 0, len(d.signals))
 	for _, s := range d.signals {
 		if s.Optional && !s.seen() {
 			continue

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"embergate/drivers/i18n"
 )
@@ -41,22 +42,22 @@ var contentTypes = map[string]string{
 	".webmanifest": "application/manifest+json",
 }
 
-func loadAssets() assets {
+func loadAssets(p *press) assets {
 	a := assets{byName: map[string]asset{}, names: map[string]string{}}
 	all := sha256.New()
 	naming := map[string][]byte{} // files that name others
-	err := fs.WalkDir(files, ".", func(p string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := files.ReadFile(p)
+		data, err := files.ReadFile(name)
 		all.Write(data)
-		switch base := path.Base(p); {
-		case path.Dir(p) != "assets":
+		switch base := path.Base(name); {
+		case path.Dir(name) != "assets":
 		case base == "sw.js" || path.Ext(base) == ".webmanifest":
 			naming[base] = data
 		default:
-			a.add(base, data)
+			a.add(base, data, p)
 		}
 		return err
 	})
@@ -70,18 +71,18 @@ func loadAssets() assets {
 				data = bytes.ReplaceAll(data, []byte(quote+name+quote), []byte(quote+"/assets/"+a.names[name]+quote))
 			}
 		}
-		a.add(base, bytes.ReplaceAll(data, []byte("VERSION"), []byte(a.all)))
+		a.add(base, bytes.ReplaceAll(data, []byte("VERSION"), []byte(a.all)), p)
 	}
 	return a
 }
 
 // add takes in a file.
-func (a assets) add(base string, data []byte) {
+func (a assets) add(base string, data []byte, p *press) {
 	ext := path.Ext(base)
 	sum := sha256.Sum256(data)
 	name := strings.TrimSuffix(base, ext) + "." + hex.EncodeToString(sum[:4]) + ext
 	a.names[base] = name
-	a.byName[name] = asset{contentTypes[ext], data, compress(data)}
+	a.byName[name] = asset{contentTypes[ext], data, p.gzip(data)}
 }
 
 // url is where pages find an asset.
@@ -127,10 +128,18 @@ func takesGzip(accept string) bool {
 	return false
 }
 
-func compress(data []byte) []byte {
+// press compresses, and keeps what that needs for the next time: a megabyte each.
+type press struct{ free sync.Pool }
+
+func (p *press) gzip(data []byte) []byte {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z, ok := p.free.Get().(*gzip.Writer)
+	if !ok {
+		z = gzip.NewWriter(nil)
+	}
+	z.Reset(&b)
 	z.Write(data) // to memory: cannot fail
 	z.Close()
+	p.free.Put(z)
 	return b.Bytes()
 }

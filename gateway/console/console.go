@@ -28,7 +28,7 @@ type Source interface {
 	// Snapshot is the latest state, at most about a second old; nil before the first.
 	Snapshot() *Snapshot
 
-	// Changed is closed at the next change of alarms or components, or when there are new readings, at most twice a
+	// Changed is closed at the next change of alarms or components, or when there are new readings, at most once a
 	// second. Whoever waits asks again afterwards.
 	Changed() <-chan struct{}
 
@@ -98,6 +98,7 @@ type web struct {
 	pages   map[i18n.Lang]*pages
 	assets  assets
 	past    past
+	press   press
 	doors   map[i18n.Lang]*template.Template
 	answers map[i18n.Lang]*template.Template // the page of a link
 	streams chan struct{}                    // holds one element for each open stream
@@ -121,9 +122,9 @@ func (w *web) handler(routes []route) http.Handler {
 func newWeb(o Options) *web {
 	w := &web{
 		Options: o,
-		assets:  loadAssets(),
 		streams: make(chan struct{}, maxStreams),
 	}
+	w.assets = loadAssets(&w.press)
 	w.doors = parseDoor(w.assets)
 	w.answers = parseLink(w.assets)
 	w.table = w.allPages()

@@ -39,9 +39,7 @@ func (w *web) seeNow(q *look) (any, error) {
 	if v.Compact {
 		for i := range v.Zones {
 			z := &v.Zones[i]
-			all := len(z.Devices)
-			z.Devices = slices.DeleteFunc(z.Devices, deviceView.fine)
-			z.Fine = all - len(z.Devices)
+			z.Devices = slices.DeleteFunc(z.Devices, func(d deviceView) bool { return d.Link == "online" && len(d.Signals) == 0 })
 		}
 	}
 	return v, nil

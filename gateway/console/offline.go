@@ -31,5 +31,5 @@ func (w *web) offline(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
 	rw.Header().Set("Content-Language", string(l))
-	send(rw, r, http.StatusOK, b.Bytes(), compress(b.Bytes()))
+	send(rw, r, http.StatusOK, b.Bytes(), w.press.gzip(b.Bytes()))
 }

@@ -169,7 +169,7 @@ func (w *web) renderPage(p page, s *Snapshot, q *look) (rendered, int, error) {
 	set, frozen, key := w.pages[q.Lang], s.frozen(q.Now), sharedBy{p.path, q.Who}
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	if set.of != s || set.frozen != frozen {
+	if !set.holds(s, frozen) {
 		set.of, set.frozen = s, frozen
 		clear(set.last)
 	}
@@ -181,6 +181,18 @@ func (w *web) renderPage(p page, s *Snapshot, q *look) (rendered, int, error) {
 		set.last[key] = body
 	}
 	return body, status, err
+}
+
+// renderAgain is how much newer a snapshot must be to be rendered, where nothing has happened: who fetches a page within it
+// gets what somebody else got. How old that is stands on it.
+const renderAgain = time.Second
+
+// holds tells whether the renderings are good for a snapshot.
+func (p *pages) holds(s *Snapshot, frozen bool) bool {
+	if p.of == s {
+		return p.frozen == frozen
+	}
+	return p.of != nil && !p.frozen && !frozen && p.of.Seq == s.Seq && s.Time.Sub(p.of.Time) < renderAgain && !s.Time.Before(p.of.Time)
 }
 
 // execute renders a page anew.
@@ -205,7 +217,7 @@ func (w *web) execute(p page, s *Snapshot, q *look) (rendered, int, error) {
 	if err := w.pages[q.Lang].all.ExecuteTemplate(&b, framed(p.body), f); err != nil {
 		return rendered{}, 0, err
 	}
-	return rendered{b.Bytes(), compress(b.Bytes())}, status, nil
+	return rendered{b.Bytes(), w.press.gzip(b.Bytes())}, status, nil
 }
 
 // frameView is what all pages have, and what the page shows itself.

@@ -28,7 +28,7 @@ const (
 //	alarm    one event of the journal that concerns an alarm, in the shape of /api/v1/events
 //	reading  one signal, in the shape of /api/v1/signals: all of them at first, then those that changed
 //	status   in the shape of /api/v1/status: at every change, and every 2 seconds as a sign of life
-//	beat     only where asked for: when to fetch a page again. At once when the journal moves, else every 2 seconds
+//	beat     only where asked for: when to fetch a page again. At once when the journal moves, else about every 2 seconds
 //
 // The id of each is the number of the last journal event before it, so that whoever comes back with Last-Event-ID
 // misses no alarm. ?events=alarm,status leaves out the others.
@@ -142,9 +142,10 @@ type beat struct {
 	Seq int64     `json:"seq"`
 }
 
-// pulse sends a beat where one is due. Pages of quiet homes cost little that way, and an alarm waits for no clock.
+// pulse sends a beat where one is due: to all pages at the same times, so that one rendering does for them; an alarm waits
+// for no clock.
 func (v *viewer) pulse(s *Snapshot, now time.Time) error {
-	if s.Seq == v.beat.Seq && now.Sub(v.beat.Now) < heartbeat-heartbeat/10 {
+	if s.Seq == v.beat.Seq && now.UnixNano()/int64(heartbeat) == v.beat.Now.UnixNano()/int64(heartbeat) {
 		return nil
 	}
 	v.beat, v.seq = beat{now, s.Seq}, s.Seq

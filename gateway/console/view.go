@@ -51,7 +51,7 @@ type zoneView struct {
 	ID, Path string
 	Devices  []deviceView
 	Missing  int // values that are not good
-	Fine     int // devices that are only counted
+	Fine     int // devices of a great home that are fine
 }
 
 type deviceView struct {
@@ -62,8 +62,8 @@ type deviceView struct {
 }
 
 // fine tells whether the device answers and nothing of it asks to be looked at.
-func (d deviceView) fine() bool {
-	return d.Link == "online" && !slices.ContainsFunc(d.Signals, func(s signalView) bool { return !s.Good || s.Alert })
+func (d Device) fine() bool {
+	return d.Online != nil && *d.Online && !slices.ContainsFunc(d.Signals, func(s Signal) bool { return s.Quality != drivers.Good || s.alerts(s.Value) })
 }
 
 // signalView is one value. Look is one of good, uncertain, stale, gap, bad and off, each with its own colour, icon and
@@ -219,8 +219,10 @@ func (s *Snapshot) signal(key string) (Signal, bool) {
 	return Signal{}, false
 }
 
-// seeZones puts devices under their zones, in the order of the zones. Devices of no known zone come last.
+// seeZones puts devices under their zones, in the order of the zones. Devices of no known zone come last. In a great home
+// a device that is fine comes without its values: thousands of them would say nothing, and cost much.
 func seeZones(s *Snapshot, l i18n.Lang) []zoneView {
+	great := len(s.Devices) > greatHome
 	zones := make([]zoneView, 0, len(s.Zones)+1)
 	index := map[string]int{}
 	for i, z := range s.Zones {
@@ -232,6 +234,10 @@ func seeZones(s *Snapshot, l i18n.Lang) []zoneView {
 		i, ok := index[d.Zone]
 		if !ok {
 			i = len(s.Zones)
+		}
+		if great && d.fine() {
+			d.Signals = nil
+			zones[i].Fine++
 		}
 		zones[i].Devices = append(zones[i].Devices, seeDevice(d, s.Time, l))
 		for _, sig := range d.Signals {
