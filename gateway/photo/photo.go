@@ -16,6 +16,7 @@ import (
 const (
 	MostBytes  = 2 << 20
 	mostPixels = 50_000_000 // what a viewer must be able to hold
+	mostScans  = 100        // of a JPEG; a viewer goes through all pixels for each, and a progressive picture has about ten
 )
 
 // The kinds of pictures that are taken.
@@ -114,7 +115,9 @@ func cleanJPEG(data []byte) ([]byte, error) {
 		}
 		rest = rest[n:]
 		if marker == sos {
-			scans++
+			if scans++; scans > mostScans {
+				return nil, fmt.Errorf("%w: more than %d scans", ErrBroken, mostScans)
+			}
 			n := pixels(rest)
 			out, rest = append(out, rest[:n]...), rest[n:]
 		}
@@ -199,7 +202,7 @@ var kept = map[string]bool{"IHDR": true, "PLTE": true, "IDAT": true, "IEND": tru
 
 // cleanPNG keeps the chunks that draw the picture, up to its end. A chunk is its length, its name, its content, its CRC.
 func cleanPNG(data []byte) ([]byte, error) {
-	out := append(make([]byte, 0, len(data)), signature...)
+	out, drawn := append(make([]byte, 0, len(data)), signature...), false
 	for rest := data[len(signature):]; ; {
 		if len(rest) < 12 {
 			return nil, fmt.Errorf("%w: ends in a chunk", ErrBroken)
@@ -212,7 +215,11 @@ func cleanPNG(data []byte) ([]byte, error) {
 		if kept[name] {
 			out = append(out, rest[:n]...)
 		}
+		drawn = drawn || name == "IDAT" && n > 12
 		if name == "IEND" {
+			if !drawn {
+				return nil, fmt.Errorf("%w: no pixels", ErrBroken)
+			}
 			return out, nil
 		}
 		rest = rest[n:]

@@ -137,6 +137,8 @@ func TestWhatIsNoPictureIsRefused(t *testing.T) {
 		"half a JPEG":             {plain[:len(plain)/2], ErrBroken},
 		"a JPEG without pixels":   {[]byte{0xFF, soi, 0xFF, eoi}, ErrBroken},
 		"half a PNG":              {drawn[:len(drawn)/2], ErrBroken},
+		"a PNG without pixels":    {slices.Concat(drawn[:33], chunk("IEND", "")), ErrBroken},
+		"a scan for every second": {slices.Concat(plain[:len(plain)-2], bytes.Repeat(segment(sos, "\x01\x01\x00\x00\x3f\x00"), 3600), plain[len(plain)-2:]), ErrBroken},
 		"a PNG with a long chunk": {append(slices.Clone(drawn[:33]), "\xff\xff\xff\xffIDATxxxx"...), ErrBroken},
 		"65,536 × 65,536":         {huge, ErrLarge},
 		"three megabytes":         {append([]byte{0xFF, soi}, strings.Repeat("x", 3<<20)...), ErrLarge},
