@@ -105,7 +105,10 @@ func story() (alarm.Alarm, []alarm.Event) {
 		at(7, 0, alarm.EventRaised, "", ""), at(8, 70*time.Second, alarm.EventAcknowledged, "张三", "马上到"), at(9, 5*time.Minute, alarm.EventNoted, "张三", "炉灶未关"),
 		at(10, 30*time.Minute, alarm.EventVerdict, "李四", ""),
 	}
+	lost := at(11, 30*time.Minute, alarm.EventNoted, "李四", "")
+	lost.Photo = &alarm.Photo{N: 2, Type: "image/png", SHA256: strings.Repeat("cd", 32)}
 	events[2].Photo = &alarm.Photo{N: 1, Type: "image/png", SHA256: strings.Repeat("ab", 32)}
+	events = append(events, lost)
 	return a, events
 }
 
@@ -128,6 +131,8 @@ func TestTheReportTellsAnAlarmOnPaper(t *testing.T) {
 		{"?embed=1", "@page { size: A4"},
 		{"?lang=en", "false: &lt;b&gt;"},
 		{"?lang=en", "[picture 1]"},
+		{"?lang=en", `alt="Picture 1"`},
+		{"?lang=en", "The picture is not there any more."},
 	} {
 		rec := ask(t, h, "GET", "/api/v1/alarms/00000007/report"+test.target, "")
 		if rec.Code != 200 || !strings.Contains(rec.Body.String(), test.wants) {

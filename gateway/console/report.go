@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"encoding/base64"
@@ -49,10 +48,13 @@ type reportLine struct {
 
 type reportPhoto struct {
 	N                     int
-	Source                template.URL
 	Time, Who, Note, Hash string
-	Missing               bool
+	source                func() template.URL
 }
+
+// Source is where the picture is, or all of it; "" where it is not there any more. It is read when the page has come to it:
+// all pictures of an alarm at once would be 50 MB.
+func (p reportPhoto) Source() template.URL { return p.source() }
 
 // getReport answers with an alarm for the printer. With embed=1 the page needs nothing beside itself, as for a file.
 func (w *web) getReport(rw http.ResponseWriter, r *http.Request) {
@@ -76,10 +78,6 @@ func (w *web) getReport(rw http.ResponseWriter, r *http.Request) {
 		v.Style = template.CSS(css)
 	}
 	page, err := template.New("").Funcs(template.FuncMap{"say": l.Say, "asset": w.assets.url}).ParseFS(reportFiles, "report/incident.html")
-	var b bytes.Buffer
-	if err == nil {
-		err = page.ExecuteTemplate(&b, "incident.html", v)
-	}
 	if err != nil {
 		w.broken(rw, r, err)
 		return
@@ -89,7 +87,9 @@ func (w *web) getReport(rw http.ResponseWriter, r *http.Request) {
 	if alone {
 		rw.Header().Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", "alarm-"+a.ID+".html"))
 	}
-	rw.Write(b.Bytes())
+	if err := page.ExecuteTemplate(rw, "incident.html", v); err != nil {
+		w.Log.Debug("report not sent", "alarm", a.ID, "err", err)
+	}
 }
 
 // reportOf is an alarm with what happened to it, in the words of one language and the times of now's zone.
@@ -147,19 +147,22 @@ func (w *web) reportPhotos(ctx context.Context, id string, events []alarm.Event,
 			continue
 		}
 		p := reportPhoto{N: e.Photo.N, Time: e.Time.In(at).Format(time.DateTime), Who: e.By, Note: e.Note, Hash: e.Photo.SHA256}
-		kept, picture, err := w.Notes.Photo(ctx, id, p.N)
-		switch {
-		case err != nil:
-			p.Missing = true
-			if !errors.Is(err, fs.ErrNotExist) {
-				w.Log.Error("picture not read", "alarm", id, "picture", p.N, "err", err)
-			}
-		case alone:
-			p.Source = template.URL("data:" + kept.Type + ";base64," + base64.StdEncoding.EncodeToString(picture)) // a cleaned JPEG or PNG
-		default:
-			p.Source = template.URL(fmt.Sprintf("/api/v1/alarms/%s/photo/%d", id, p.N)) // id is that of an alarm
-		}
+		p.source = func() template.URL { return w.photoSource(ctx, id, p.N, alone) }
 		list = append(list, p)
 	}
 	return list
+}
+
+func (w *web) photoSource(ctx context.Context, id string, n int, alone bool) template.URL {
+	kept, picture, err := w.Notes.Photo(ctx, id, n)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return ""
+	case err != nil:
+		w.Log.Error("picture not read", "alarm", id, "picture", n, "err", err)
+		return ""
+	case alone:
+		return template.URL("data:" + kept.Type + ";base64," + base64.StdEncoding.EncodeToString(picture)) // a cleaned JPEG or PNG
+	}
+	return template.URL(fmt.Sprintf("/api/v1/alarms/%s/photo/%d", id, n)) // id is that of an alarm
 }
