@@ -62,7 +62,7 @@ func BenchmarkAppendThousandLines(b *testing.B) {
 	b.ReportMetric(float64(q.Stats().Bytes)/float64(b.N), "body-B/op")
 	s.series.checkpoint()
 	var pages int64
-	if err := s.series.conn.QueryRowContext(b.Context(), `PRAGMA page_count`).Scan(&pages); err != nil {
+	if err := s.series.readers.QueryRowContext(b.Context(), `PRAGMA page_count`).Scan(&pages); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportMetric(float64(pages*pageSize)/float64(q.Stats().Records), "file-B/line")

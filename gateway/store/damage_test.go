@@ -180,7 +180,7 @@ func TestADamagedJournalKeepsItsWholeBeginning(t *testing.T) {
 	dir := home(t)
 	s := openAt(t, dir)
 	var page int // the last leaf of the table of events
-	if err := s.state.conn.QueryRowContext(t.Context(), `SELECT MAX(pageno) FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'`).Scan(&page); err != nil {
+	if err := s.state.readers.QueryRowContext(t.Context(), `SELECT MAX(pageno) FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'`).Scan(&page); err != nil {
 		t.Skip("this SQLite has no dbstat: ", err)
 	}
 	s.Close()

@@ -67,7 +67,7 @@ func TestVerifyNamesTheRowOfAnyChangedByte(t *testing.T) {
 		for _, column := range []string{"id", "type", "alarm", "device", "class", "body", "hash"} {
 			var whole []byte
 			query := fmt.Sprintf(`SELECT CAST(%s AS BLOB) FROM events WHERE seq = ?`, column)
-			if err := s.state.conn.QueryRowContext(t.Context(), query, seq).Scan(&whole); err != nil {
+			if err := s.state.readers.QueryRowContext(t.Context(), query, seq).Scan(&whole); err != nil {
 				t.Fatal(err)
 			}
 			kind := "TEXT"
