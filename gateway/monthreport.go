@@ -41,7 +41,7 @@ func (h *hub) MonthlyReport(ctx context.Context, month string) (monthly.Report, 
 		return monthly.Report{}, err
 	}
 	slices.Reverse(in.Alarms)
-	if in.Events, err = h.store.FindEvents(ctx, store.EventQuery{From: in.From, To: in.To}); err != nil {
+	if in.Events, err = h.store.FindEvents(ctx, store.EventQuery{From: in.From, To: in.To, Types: monthly.Types}); err != nil {
 		return monthly.Report{}, err
 	}
 	slices.Reverse(in.Events)

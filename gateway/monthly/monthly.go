@@ -24,7 +24,7 @@ type Input struct {
 	Devices  []Device            // those in the configuration
 	Uptime   map[string]Uptime   // by device; those no longer in the configuration too
 	Alarms   []alarm.Alarm       // raised in the month, as they are now
-	Events   []alarm.Event       // of the month, oldest first
+	Events   []alarm.Event       // of the month and of Types, oldest first
 	Hazards  []duty.Hazard       // all that were open in the month, and those closed in it
 	Coverage Coverage            // at the time the report is made
 	Names    func(string) string // a person's name by id; what is no id stays
@@ -171,6 +171,9 @@ const (
 	CheckDone   = "duty.answered" // its id is the check's with /answered behind it
 	CheckMissed = "duty.missed"
 )
+
+// Types are those of the events that a report is made of. What else the journal holds of a month may be left out.
+var Types = []string{alarm.EventAcknowledged, DrillEnded, TestEnded, HandOver, CheckAsked, CheckDone, CheckMissed}
 
 // Make makes the report.
 func Make(in Input) Report {

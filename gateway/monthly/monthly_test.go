@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -198,6 +199,16 @@ func TestTheTableSurvivesASpreadsheet(t *testing.T) {
 		if got := plain(good); got != good {
 			t.Errorf("%q is written as %q", good, got)
 		}
+	}
+}
+
+// TestTheReportNeedsNoOtherEvents: with those of Types alone it says the same.
+func TestTheReportNeedsNoOtherEvents(t *testing.T) {
+	in := october()
+	whole := Make(in)
+	in.Events = slices.DeleteFunc(slices.Clone(in.Events), func(e alarm.Event) bool { return !slices.Contains(Types, e.Type) })
+	if got := Make(in); !reflect.DeepEqual(got, whole) {
+		t.Errorf("%+v\nwith all\n%+v", got, whole)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"embergate/gateway/alarm"
@@ -160,12 +161,19 @@ type EventQuery struct {
 	From, To time.Time // From ≤ time < To
 	Device   string
 	Class    rules.Class
+	Types    []string // none is all; for FindEvents
 	Limit    int
 }
 
 // FindEvents returns events, the newest first.
 func (s *Store) FindEvents(ctx context.Context, q EventQuery) ([]alarm.Event, error) {
 	where, args := conditions("time", q.From, q.To, q.Device, q.Class)
+	if len(q.Types) > 0 {
+		where += ` AND type IN (?` + strings.Repeat(`, ?`, len(q.Types)-1) + `)`
+		for _, t := range q.Types {
+			args = append(args, t)
+		}
+	}
 	return s.events(ctx, where+` ORDER BY time DESC, seq DESC LIMIT ?`, append(args, orAll(q.Limit))...)
 }
 

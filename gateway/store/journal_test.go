@@ -160,6 +160,8 @@ func TestFindEvents(t *testing.T) {
 		{"a device and its class", EventQuery{Device: "device-8", Class: "fire"}, 2, "alarm-208"},
 		{"a device and another class", EventQuery{Device: "device-8", Class: "gas"}, 0, ""},
 		{"limited", EventQuery{Class: "gas", Limit: 3}, 3, "alarm-397"},
+		{"two types, of which one is there", EventQuery{To: at(10), Types: []string{"drill.ended", "alarm.raised"}}, 10, "alarm-9"},
+		{"a type that is not there", EventQuery{Types: []string{"drill.ended"}}, 0, ""},
 	} {
 		got := must[[]alarm.Event](t)(s.FindEvents(t.Context(), test.q))
 		last := ""
