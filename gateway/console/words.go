@@ -72,6 +72,8 @@ var viaWords = map[string]i18n.Text{
 	"api":     i18n.T("by a program"),
 	"cli":     i18n.T("on the gateway"),
 	"link":    i18n.T("by the link in the message"),
+	"uplink":  i18n.T("by a platform"),
+	ViaCamera: i18n.T("by the camera"),
 }
 
 // markMood is how an alarm of a level is coloured, whatever became of it.
