@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"embergate/drivers/conf"
@@ -91,21 +92,24 @@ func (d *dailyTest) tick(now time.Time) {
 var dailyNote = i18n.T("daily test of this channel, nothing to do")
 
 // everyChannel is whom the daily test reaches: each channel, and by one that reaches people one at a time the first who is
-// on duty; where nobody is, the first of the list.
+// on duty and has a number or address for it; where nobody is, the first such of the list.
 func (d *dailyTest) everyChannel(now time.Time) []notify.Address {
-	var person string
+	var people []string
 	if plan := d.h.g.plan; plan != nil {
-		if on := plan.OnDuty(now); len(on) > 0 {
-			person = on[0]
-		} else if len(plan.People) > 0 {
-			person = plan.People[0].ID
+		people = plan.OnDuty(now)
+		for _, p := range plan.People {
+			people = append(people, p.ID)
 		}
 	}
 	to := []notify.Address{}
-	for _, id := range d.h.g.channels.IDs() {
-		a := notify.Address{Channel: id}
-		if d.h.g.channels.Personal(id) && person != "" {
-			a.People = []string{person}
+	for _, c := range d.h.g.channels.Status() {
+		a := notify.Address{Channel: c.ID}
+		if d.h.g.channels.Personal(c.ID) && len(people) > 0 {
+			first := slices.IndexFunc(people, func(id string) bool {
+				p, _ := d.h.g.Person(id)
+				return c.Kind == "email" && p.Email != "" || c.Kind != "email" && p.Phone != ""
+			})
+			a.People = people[max(first, 0):][:1]
 		}
 		to = append(to, a)
 	}

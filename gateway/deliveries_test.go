@@ -80,6 +80,16 @@ func TestTheDailyTestGoesByEveryChannel(t *testing.T) {
 	d.told()
 }
 
+// TestTheDailyTestGoesToSomebodyWithANumber (NO13): who is on duty without one would make a fault of a channel that works.
+func TestTheDailyTestGoesToSomebodyWithANumber(t *testing.T) {
+	d := newDutyStory(t, newScript(), strings.Replace(dutyHome, `name: 李四, phone: "+8613800000002"`, "name: 李四", 1))
+	for _, a := range d.h.daily.everyChannel(d.now()) {
+		if d.h.g.channels.Personal(a.Channel) && !slices.Equal(a.People, []string{"wang"}) {
+			t.Errorf("by %s it goes to %v", a.Channel, a.People)
+		}
+	}
+}
+
 // TestTimesOfTheDailyTest: it is off, or a time of day that has not come since the last.
 func TestTimesOfTheDailyTest(t *testing.T) {
 	h := idle(t, newScript(), dutyHome+"\ndaily_test: \"off\"\n")
