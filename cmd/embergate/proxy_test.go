@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -96,7 +97,11 @@ func (p *proxy) pass(from, to net.Conn) {
 
 // TestNothingIsLostThroughABadNetwork puts a proxy between daemon and platform that delays, resets, never closes, and
 // lets little through, each for a while. Every reading arrives all the same, once or with the same identity, and the
-// alarms do not notice. Rows SF01, SF05, SF10, RE01.
+// alarms do not notice; and the daemon grows by neither files nor threads nor memory.
+//
+// EMBERGATE_SOAK=168h go test -run BadNetwork -timeout 0 ./cmd/embergate goes on for so long.
+//
+// Rows SF01, SF05, SF10, RE01, RE10.
 func TestNothingIsLostThroughABadNetwork(t *testing.T) {
 	p := newReceiver(t)
 	way := newProxy(t, p.URL)
@@ -105,12 +110,28 @@ func TestNothingIsLostThroughABadNetwork(t *testing.T) {
 	rewrite(t, config, "bucket: sites", "bucket: sites, timeout: 1s")
 	d := startLife(t, config, 1)
 	d.isReady()
-	for _, bad := range []toxic{latency, resets, narrow, slowClose, resets, latency} {
-		way.toxic.Store(int32(bad))
-		raised := d.raised.Load()
-		time.Sleep(2500 * time.Millisecond)
-		if d.raised.Load() <= raised {
-			t.Errorf("no alarm while the network has toxic %d", bad)
+	var soak time.Duration
+	if text := os.Getenv("EMBERGATE_SOAK"); text != "" {
+		var err error
+		if soak, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("EMBERGATE_SOAK: %v", err)
+		}
+	}
+	var first usage
+	for began, round := time.Now(), 1; round == 1 || time.Since(began) < soak; round++ {
+		for _, bad := range []toxic{latency, resets, narrow, slowClose, resets, latency} {
+			way.toxic.Store(int32(bad))
+			raised := d.raised.Load()
+			time.Sleep(2500 * time.Millisecond)
+			if d.raised.Load() <= raised {
+				t.Errorf("no alarm while the network has toxic %d", bad)
+			}
+			if first == (usage{}) {
+				first = d.uses()
+			}
+		}
+		if now := d.uses(); now.files > first.files+20 || now.threads > first.threads+20 || now.memory > first.memory+32<<10 {
+			t.Errorf("round %d: %+v, at the beginning %+v", round, now, first)
 		}
 	}
 	way.toxic.Store(int32(clean))
@@ -137,4 +158,26 @@ func rewrite(t *testing.T, file, old, replacement string) {
 	if err := os.WriteFile(file, []byte(strings.Replace(string(text), old, replacement, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// usage is what a process holds.
+type usage struct{ files, threads, memory int } // memory resident, kB
+
+func (d *life) uses() (u usage) {
+	d.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", d.cmd.Process.Pid)
+	files, err := os.ReadDir(proc + "fd")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	status, err := os.ReadFile(proc + "status")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	u.files = len(files)
+	for line := range strings.Lines(string(status)) {
+		fmt.Sscanf(line, "Threads: %d", &u.threads)
+		fmt.Sscanf(line, "VmRSS: %d", &u.memory)
+	}
+	return u
 }
