@@ -78,9 +78,18 @@ func (w *web) seeAlarms(q *look) (any, error) {
 		v.Classes = append(v.Classes, pick{q.Lang.Say(classWords[c].Format), q.with("class", string(c)), c == class})
 	}
 	for _, a := range alarms[:min(len(alarms), mostAlarms)] {
-		v.Alarms = append(v.Alarms, seeAlarm(a, q.Snapshot, q.Lang))
+		v.Alarms = append(v.Alarms, q.alarm(a))
 	}
 	return v, nil
+}
+
+// alarm is an alarm with what whoever looks may do about it.
+func (q *look) alarm(a alarm.Alarm) alarmView {
+	v := seeAlarm(a, q.Snapshot, q.Lang)
+	if !q.Who.Role.May(Duty) {
+		v.CanAck, v.CanSilence, v.CanEnd, v.CanShelve, v.CanJudge = false, false, false, false, false
+	}
+	return v
 }
 
 // with is the address of the request with one word of its query changed.
@@ -140,7 +149,7 @@ func (w *web) seeOneAlarm(q *look) (any, error) {
 	}
 	l := q.Lang
 	q.Title = a.Name
-	v := oneAlarmView{alarmView: seeAlarm(a, q.Snapshot, l)}
+	v := oneAlarmView{alarmView: q.alarm(a)}
 	if sig, ok := q.Snapshot.signal(a.Signal); ok {
 		live := seeSignal(sig, q.Snapshot.Time, l)
 		v.Live = &live

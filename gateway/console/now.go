@@ -31,7 +31,7 @@ func (w *web) seeNow(q *look) (any, error) {
 	s, l := q.Snapshot, q.Lang
 	v := nowView{Zones: seeZones(s, l), Compact: len(s.Devices) > greatHome, Demo: w.Demo, linksView: seeLinks(s, l), nowFacts: factsOf(s, l)}
 	for _, a := range s.Alarms {
-		v.Alarms = append(v.Alarms, seeAlarm(a, s, l))
+		v.Alarms = append(v.Alarms, q.alarm(a))
 	}
 	for _, m := range s.Phone {
 		v.Phone = append(v.Phone, seeMessage(m, s.Time, l))

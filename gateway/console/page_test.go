@@ -8,9 +8,11 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,7 +64,7 @@ func anyPage(l i18n.Lang) *template.Template {
 // nowOf is the first page of a snapshot as its template sees it.
 func nowOf(s *Snapshot, now time.Time, l i18n.Lang) (frameView, nowView) {
 	w := &web{Options: Options{Demo: true}}
-	q := &look{Snapshot: s, Now: now, Lang: l}
+	q := &look{Snapshot: s, Now: now, Lang: l, Who: visitor{Role: Duty}}
 	if s == nil {
 		q.Snapshot = &Snapshot{Time: now}
 	}
@@ -288,6 +290,26 @@ func TestEverybodyWhoSeesOneSnapshotGetsOneRendering(t *testing.T) {
 	}
 	if later := render(noon.Add(time.Minute), visitor{Role: Viewer}); !bytes.Contains(later.plain, []byte("data-frozen")) {
 		t.Error("a snapshot that became old is shown as fresh")
+	}
+}
+
+func TestWhoMayNotActSeesNoButtons(t *testing.T) {
+	s := home{i18n.English, noon}.evening()
+	c := newCanned(s)
+	w := newWeb(optionsOf(c, i18n.English))
+	for _, path := range []string{"/", "/alarms/00000007", "/devices/kitchen-gas"} {
+		for role, want := range map[Role]bool{Viewer: false, Duty: true} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.SetPathValue("id", path[strings.LastIndex(path, "/")+1:])
+			i := slices.IndexFunc(w.table, func(p page) bool { return p.path == path || p.path == path[:strings.LastIndex(path, "/")+1]+"{id}" })
+			body, _, err := w.renderPage(w.table[i], s, &look{Request: r, Now: noon, Lang: i18n.English, Who: visitor{Role: role}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if has := bytes.Contains(body.plain, []byte(`data-act="`)); has != want {
+				t.Errorf("%s for %s has buttons: %v", path, role, has)
+			}
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func (w *web) seeOneDevice(q *look) (any, error) {
 	}
 	for _, a := range s.Alarms {
 		if a.Device == id {
-			v.Alarms = append(v.Alarms, seeAlarm(a, s, l))
+			v.Alarms = append(v.Alarms, q.alarm(a))
 		}
 	}
 	frames, _ := w.Frames(id)
