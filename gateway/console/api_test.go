@@ -106,6 +106,15 @@ func (d openAPI) schema(at string, s map[string]any, v any) []string {
 		}
 		return d.schema(at, named, v)
 	}
+	if choices, ok := s["oneOf"].([]any); ok {
+		var bad []string
+		for _, c := range choices {
+			if bad = d.schema(at, c.(map[string]any), v); len(bad) == 0 {
+				return nil
+			}
+		}
+		return append(bad, at+": is none of what it may be")
+	}
 	var bad []string
 	types, _ := s["type"].([]any)
 	if one, ok := s["type"].(string); ok {
