@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"embergate/drivers/i18n"
+	"embergate/gateway/access"
 	"embergate/gateway/alarm"
 	"embergate/rules"
 )
@@ -170,21 +171,33 @@ func (w *web) seeOneAlarm(q *look) (any, error) {
 	}
 	for _, d := range deliveries {
 		v.Deliveries = append(v.Deliveries, deliveryView{
-			At: at(d.Time, q.Snapshot.Time, l), Channel: d.Channel, To: w.called(d.To), What: eventWord(d.Type, l),
+			At: at(d.Time, q.Snapshot.Time, l), Channel: d.Channel, To: w.called(d.To, q.Snapshot.Duty), What: eventWord(d.Type, l),
 			Said: outcomeWord(d.Outcome, l), Look: d.Outcome, Detail: d.Detail,
 		})
 	}
 	return v, nil
 }
 
-// called are the names of people by their ids, which have commas between them.
-func (w *web) called(ids string) string {
-	if ids == "" || w.Access == nil {
-		return ids
+// called are the names of people by their ids, which have commas between them: as the accounts or the roster of these days
+// know them.
+func (w *web) called(ids string, d *DutyState) string {
+	var known []access.Person
+	if w.Access != nil {
+		known = w.Access.People()
+	}
+	if d != nil {
+		for _, t := range d.Now {
+			known = append(known, t.People...)
+		}
+		for _, c := range d.Calls {
+			for _, to := range c.Told {
+				known = append(known, to.People...)
+			}
+		}
 	}
 	list := strings.Split(ids, ",")
 	for i, id := range list {
-		for _, p := range w.Access.People() {
+		for _, p := range known {
 			if p.ID == id && p.Name != "" {
 				list[i] = p.Name
 			}

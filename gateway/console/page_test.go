@@ -19,6 +19,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/i18n"
+	"embergate/gateway/access"
 )
 
 var update = flag.Bool("update", false, "write the golden files of this package anew")
@@ -290,6 +291,22 @@ func TestEverybodyWhoSeesOneSnapshotGetsOneRendering(t *testing.T) {
 	}
 	if later := render(noon.Add(time.Minute), visitor{Role: Viewer}); !bytes.Contains(later.plain, []byte("data-frozen")) {
 		t.Error("a snapshot that became old is shown as fresh")
+	}
+}
+
+func TestPeopleAreCalledByTheirNames(t *testing.T) {
+	d := &DutyState{
+		Now:   []DutyTurn{{People: []access.Person{{ID: "zhang", Name: "张三"}}}},
+		Calls: []Escalation{{Told: []DutyAddress{{People: []access.Person{{ID: "wang", Name: "王五"}}}}}},
+	}
+	w := &web{}
+	for ids, want := range map[string]string{"": "", "zhang": "张三", "zhang,wang,li": "张三, 王五, li"} {
+		if got := w.called(ids, d); got != want {
+			t.Errorf("%q: %q", ids, got)
+		}
+	}
+	if got := w.called("zhang", nil); got != "zhang" {
+		t.Error(got)
 	}
 }
 
