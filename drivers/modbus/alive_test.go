@@ -90,7 +90,7 @@ func TestAnAliveThatIsNotAnsweredIsSaidLessOften(t *testing.T) {
 			t.Errorf("said %d times in a minute", n)
 		}
 		p.become(echo)
-		time.Sleep(time.Minute) // longer than the longest pause
+		time.Sleep(time.Minute + 500*time.Millisecond) // longer than the longest pause, and between two periods
 		before := len(p.seen())
 		time.Sleep(3 * time.Second)
 		if n := len(p.seen()) - before; n < 6 {
