@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"testing"
+	"time"
 
 	"embergate/drivers"
 )
@@ -23,3 +24,5 @@ func TestFramesOfADevice(t *testing.T) {
 type traced struct{ still }
 
 func (traced) Frames(device string) []drivers.Frame { return []drivers.Frame{{Note: device}} }
+
+func (traced) LogFrames(string, time.Time) bool { return false }
