@@ -61,6 +61,7 @@ func TestBrowserComesInByTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.until(`location.pathname === '/login' && document.querySelector('input[name=next]')?.value.startsWith('/users')`)
+	b.complaints() // of the refusals that led here
 	lookAt(t, b, server.URL, "/login", i18n.Chinese)
 	fill("#user", "李四", "#password", password)
 	b.click("main button")
