@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,10 +39,7 @@ func newExercise(h *hub, now time.Time) *exercise {
 	if err != nil {
 		h.log.Error("tests and drill not restored", "err", err)
 	}
-	if text, err = h.store.Get(context.Background(), drillsKey); err == nil && text != "" {
-		err = json.Unmarshal([]byte(text), &x.past)
-	}
-	if err != nil {
+	if err := h.readSetting(context.Background(), drillsKey, &x.past); err != nil {
 		h.log.Error("drills not restored", "err", err)
 	}
 	if err := h.readSetting(context.Background(), walksKey, &x.walks); err != nil {
@@ -192,11 +188,7 @@ func (x *exercise) stop(now time.Time, act alarm.Act, why i18n.Text) drill {
 	x.event(now, "drill.ended", act, d.timing(x.place(d.Signal), x.h.g.cfg.Site.Language))
 	x.past = slices.Insert(x.past, 0, *d)
 	x.past = x.past[:min(len(x.past), mostDrills)]
-	data, err := json.Marshal(x.past)
-	if err == nil {
-		err = x.h.store.Set(context.Background(), drillsKey, string(data))
-	}
-	if err != nil {
+	if err := x.h.setting(context.Background(), drillsKey, x.past); err != nil {
 		x.h.log.Error("drill not saved", "err", err)
 	}
 	x.changed(now)

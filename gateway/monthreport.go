@@ -65,11 +65,10 @@ func (g *Gateway) nameOf(id string) string {
 
 // uptimeOf is the availability in a month: of the one that is on as it is counted, of others as they were kept.
 func (h *hub) uptimeOf(ctx context.Context, month string) (of map[string]monthly.Uptime, err error) {
-	err = h.do(ctx, func(time.Time) ([]alarm.Event, error) {
+	err = h.ask(ctx, func(time.Time) {
 		if h.uptime.month == month {
 			of = maps.Clone(h.uptime.devices)
 		}
-		return nil, nil
 	})
 	if of != nil || err != nil {
 		return of, err

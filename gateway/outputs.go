@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -50,11 +49,7 @@ const (
 
 func newOutputs(h *hub, now time.Time) *outputs {
 	o := &outputs{h: h, orders: map[string]*order{}}
-	saved, err := h.store.Get(context.Background(), outputsKey)
-	if err == nil && saved != "" {
-		err = json.Unmarshal([]byte(saved), &o.orders)
-	}
-	if err != nil {
+	if err := h.readSetting(context.Background(), outputsKey, &o.orders); err != nil {
 		h.log.Error("outputs not restored", "err", err)
 	}
 	for _, r := range o.orders { // by a clock that stood in 1970 an output would be on for years
@@ -233,11 +228,7 @@ func (o *outputs) rest(out rules.Output) float64 {
 
 // save keeps the orders over a restart.
 func (o *outputs) save() {
-	data, err := json.Marshal(o.orders)
-	if err == nil {
-		err = o.h.store.Set(context.Background(), outputsKey, string(data))
-	}
-	if err != nil {
+	if err := o.h.setting(context.Background(), outputsKey, o.orders); err != nil {
 		o.h.log.Error("outputs not saved", "err", err)
 	}
 }

@@ -219,10 +219,7 @@ func ptr[T any](v T) *T { return &v }
 
 // Hazards are all that are known, the urgent ones first.
 func (h *hub) Hazards(ctx context.Context) (list []duty.Hazard, err error) {
-	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
-		list = h.rounds.hazards.List(now)
-		return nil, nil
-	})
+	err = h.ask(ctx, func(now time.Time) { list = h.rounds.hazards.List(now) })
 	return list, err
 }
 
@@ -343,9 +340,6 @@ func (r *rounds) handOver(now time.Time, a alarm.Act, second string) console.Han
 
 // HandOvers are the latest, the newest first.
 func (h *hub) HandOvers(ctx context.Context) (list []console.HandOver, err error) {
-	err = h.do(ctx, func(time.Time) ([]alarm.Event, error) {
-		list = slices.Clone(h.rounds.over)
-		return nil, nil
-	})
+	err = h.ask(ctx, func(time.Time) { list = slices.Clone(h.rounds.over) })
 	return list, err
 }
