@@ -27,19 +27,44 @@ func (h *hub) AddPhoto(ctx context.Context, id string, data []byte, a alarm.Act)
 	if _, _, err := h.Alarm(ctx, id); err != nil {
 		return alarm.Photo{}, err
 	}
+	clean, err := cleaned(data)
+	if err != nil {
+		return alarm.Photo{}, err
+	}
+	var kept alarm.Photo
+	err = h.keepPhoto(id, clean, func(p alarm.Photo) (err error) {
+		kept, err = h.noted(ctx, id, a, &p)
+		return err
+	})
+	return kept, err
+}
+
+// cleanPhoto is a picture without what it says beside its pixels.
+type cleanPhoto struct {
+	kind string // image/jpeg or image/png
+	data []byte
+}
+
+func cleaned(data []byte) (cleanPhoto, error) {
 	clean, kind, err := photo.Clean(data)
 	if err != nil {
-		return alarm.Photo{}, unfit(err)
+		return cleanPhoto{}, unfit(err)
 	}
-	hash, fresh, err := h.store.PutPhoto(id, clean)
+	return cleanPhoto{kind, clean}, nil
+}
+
+// keepPhoto puts a picture of an alarm or hazard on disk, and then has it written down; where that fails it is taken away
+// again.
+func (h *hub) keepPhoto(id string, clean cleanPhoto, write func(alarm.Photo) error) error {
+	hash, fresh, err := h.store.PutPhoto(id, clean.data)
 	if err != nil {
-		return alarm.Photo{}, noRoom(err)
+		return noRoom(err)
 	}
-	kept, err := h.noted(ctx, id, a, &alarm.Photo{Type: kind, Bytes: len(clean), SHA256: hash})
+	err = write(alarm.Photo{Type: clean.kind, Bytes: len(clean.data), SHA256: hash})
 	if err != nil && fresh {
 		h.store.DropPhoto(id, hash)
 	}
-	return kept, err
+	return err
 }
 
 // noRoom says to whoever sent a picture that it cannot be kept, where it is for want of room.

@@ -15,7 +15,6 @@ import (
 	"embergate/gateway/alarm"
 	"embergate/gateway/console"
 	"embergate/gateway/duty"
-	"embergate/gateway/photo"
 	"embergate/gateway/store"
 	"embergate/rules"
 )
@@ -254,21 +253,18 @@ func (h *hub) DoHazard(ctx context.Context, id string, act duty.HazardAct, a ala
 
 // AddHazardPhoto adds a picture to a hazard, without what it says beside its pixels.
 func (h *hub) AddHazardPhoto(ctx context.Context, id string, data []byte, a alarm.Act) (duty.Hazard, error) {
-	clean, kind, err := photo.Clean(data)
+	clean, err := cleaned(data)
 	if err != nil {
-		return duty.Hazard{}, unfit(err)
+		return duty.Hazard{}, err
 	}
 	if list, err := h.Hazards(ctx); err != nil || !slices.ContainsFunc(list, func(hz duty.Hazard) bool { return hz.ID == id }) {
 		return duty.Hazard{}, &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("there is no hazard %q", id)}
 	}
-	hash, fresh, err := h.store.PutPhoto(id, clean)
-	if err != nil {
-		return duty.Hazard{}, noRoom(err)
-	}
-	hz, err := h.DoHazard(ctx, id, duty.HazardAct{Act: "note", Photo: strings.TrimPrefix(kind, "image/") + ":" + hash}, a)
-	if err != nil && fresh {
-		h.store.DropPhoto(id, hash)
-	}
+	var hz duty.Hazard
+	err = h.keepPhoto(id, clean, func(p alarm.Photo) (err error) {
+		hz, err = h.DoHazard(ctx, id, duty.HazardAct{Act: "note", Photo: strings.TrimPrefix(p.Type, "image/") + ":" + p.SHA256}, a)
+		return err
+	})
 	return hz, err
 }
 

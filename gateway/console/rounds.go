@@ -3,11 +3,9 @@ package console
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"embergate/drivers/i18n"
@@ -229,7 +227,5 @@ func (w *web) getHazardPhoto(rw http.ResponseWriter, r *http.Request) {
 		w.problem(rw, r, http.StatusNotFound, i18n.T("there is no hazard %q", r.PathValue("id")))
 		return
 	}
-	rw.Header().Set("Content-Type", kind)
-	rw.Header().Set("Cache-Control", "private, max-age=86400, immutable")
-	io.Copy(rw, strings.NewReader(string(picture)))
+	sendPicture(rw, kind, picture)
 }

@@ -44,12 +44,12 @@ func (w *web) getStill(rw http.ResponseWriter, r *http.Request) {
 		w.noAlarm(rw, r, err)
 		return
 	}
-	sendPicture(rw, p, picture)
+	sendPicture(rw, p.Type, picture)
 }
 
-// sendPicture answers a picture. A picture of an alarm never changes.
-func sendPicture(rw http.ResponseWriter, p alarm.Photo, picture []byte) {
-	rw.Header().Set("Content-Type", p.Type)
+// sendPicture answers a picture of a type, as image/png. A picture of an alarm or hazard never changes.
+func sendPicture(rw http.ResponseWriter, kind string, picture []byte) {
+	rw.Header().Set("Content-Type", kind)
 	rw.Header().Set("Content-Length", strconv.Itoa(len(picture)))
 	rw.Header().Set("Cache-Control", "private, max-age=86400, immutable")
 	rw.Write(picture)
