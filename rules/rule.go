@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"embergate/drivers"
+	"embergate/drivers/i18n"
 )
 
 // Value is the outcome of a condition. The zero value is Unknown: a condition that could not be decided neither raises
@@ -41,6 +42,17 @@ type Class string
 
 // Classes are all classes of alarms in their order, fire before everything (GB 26875.1-2011, 4.1.2.3).
 var Classes = []Class{"fire", "gas", "electrical", "water", "supervisory", "fault", "notice"}
+
+// ClassWords name the classes for people.
+var ClassWords = map[Class]i18n.Text{
+	"fire":        i18n.T("Fire"),
+	"gas":         i18n.T("Gas"),
+	"electrical":  i18n.T("Electrical"),
+	"water":       i18n.T("Water"),
+	"supervisory": i18n.T("Supervisory"),
+	"fault":       i18n.T("Fault"),
+	"notice":      i18n.T("Notice"),
+}
 
 // Output is what a rule writes when its alarm is raised. It goes back, to what it was before, after MaxOn, and as Stop
 // says; what nothing lets go back, a person puts back.

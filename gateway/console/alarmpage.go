@@ -59,7 +59,7 @@ func (w *web) seeAlarms(q *look) (any, error) {
 		asked = "7d"
 	}
 	at := slices.IndexFunc(spans, func(s span) bool { return s.key == asked })
-	if _, known := classWords[class]; at < 0 || class != "" && !known {
+	if _, known := rules.ClassWords[class]; at < 0 || class != "" && !known {
 		return nil, fs.ErrNotExist
 	}
 	query := AlarmQuery{Open: asked == "open", Class: class, Device: device, Limit: mostAlarms + 1}
@@ -75,8 +75,8 @@ func (w *web) seeAlarms(q *look) (any, error) {
 		v.Spans = append(v.Spans, pick{q.Lang.Say(s.word.Format), q.with("span", s.key), s.key == asked})
 	}
 	v.Classes = append(v.Classes, pick{q.Lang.Say("All kinds"), q.with("class", ""), class == ""})
-	for _, c := range classOrder {
-		v.Classes = append(v.Classes, pick{q.Lang.Say(classWords[c].Format), q.with("class", string(c)), c == class})
+	for _, c := range rules.Classes {
+		v.Classes = append(v.Classes, pick{q.Lang.Say(rules.ClassWords[c].Format), q.with("class", string(c)), c == class})
 	}
 	for _, a := range alarms[:min(len(alarms), mostAlarms)] {
 		v.Alarms = append(v.Alarms, q.alarm(a))

@@ -69,15 +69,16 @@ func seeHazard(h duty.Hazard, q *look) hazardView {
 		Hazard: h, Found: at(h.FoundAt.In(now.Location()), now, l), Term: at(h.Due.In(now.Location()), now, l), Late: h.Overdue(q.Now),
 		CanFix: h.State == duty.HazardOpen, CanClose: h.State == duty.HazardFixed,
 	}
+	v.Word = l.Say(h.State.Standing(v.Late).Format)
 	switch {
 	case v.Late:
-		v.Mood, v.Word = "alarm", l.Say("overdue")
+		v.Mood = "alarm"
 	case h.State == duty.HazardOpen:
-		v.Mood, v.Word = "fault", l.Say("open")
+		v.Mood = "fault"
 	case h.State == duty.HazardFixed:
-		v.Mood, v.Word = "notice", l.Say("put right, not yet seen by a second person")
+		v.Mood = "notice"
 	default:
-		v.Word, v.Over = l.Say("closed"), when(h.ClosedAt, now, l)
+		v.Over = when(h.ClosedAt, now, l)
 	}
 	for _, n := range slices.Backward(h.Notes) {
 		what := n.Act

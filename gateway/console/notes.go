@@ -138,10 +138,7 @@ func (w *web) getPhoto(rw http.ResponseWriter, r *http.Request) {
 		w.noAlarm(rw, r, err)
 		return
 	}
-	rw.Header().Set("Content-Type", p.Type)
-	rw.Header().Set("Content-Length", strconv.Itoa(len(picture)))
-	rw.Header().Set("Cache-Control", "private, max-age=86400, immutable")
-	rw.Write(picture)
+	sendPicture(rw, p.Type, picture)
 }
 
 func (w *web) getAttempts(rw http.ResponseWriter, r *http.Request) {

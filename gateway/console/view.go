@@ -112,9 +112,9 @@ func seeGlance(s *Snapshot, now time.Time, l i18n.Lang) glanceView {
 		v.Open += a.ID + " "
 		open[a.Class]++
 	}
-	for _, c := range classOrder {
+	for _, c := range rules.Classes {
 		if c != "notice" || open[c] > 0 {
-			v.Classes = append(v.Classes, classCount{l.Say(classWords[c].Format), open[c]})
+			v.Classes = append(v.Classes, classCount{l.Say(rules.ClassWords[c].Format), open[c]})
 		}
 	}
 	return v
@@ -158,7 +158,7 @@ func sound(open []alarm.Alarm) string {
 }
 
 func seeAlarm(a alarm.Alarm, s *Snapshot, l i18n.Lang) alarmView {
-	level, class, state := levelWords[a.Level], classWords[a.Class], stateWord(a)
+	level, class, state := levelWords[a.Level], rules.ClassWords[a.Class], stateWord(a)
 	v := alarmView{
 		Alarm: a, Mood: moodOf(a), LevelWord: l.Say(level.Format), ClassWord: l.Say(class.Format),
 		State: l.Say(state.Format, state.Args...), Raised: at(a.RaisedAt, s.Time, l), First: first(a, s.Alarms),

@@ -19,20 +19,6 @@ var levelWords = map[rules.Level]i18n.Text{
 	rules.LevelNotice:   i18n.T("Notice"),
 }
 
-// classWords name the classes of alarms.
-var classWords = map[rules.Class]i18n.Text{
-	"fire":        i18n.T("Fire"),
-	"gas":         i18n.T("Gas"),
-	"electrical":  i18n.T("Electrical"),
-	"water":       i18n.T("Water"),
-	"supervisory": i18n.T("Supervisory"),
-	"fault":       i18n.T("Fault"),
-	"notice":      i18n.T("Notice"),
-}
-
-// classOrder is the order of classes.
-var classOrder = []rules.Class{"fire", "gas", "electrical", "water", "supervisory", "fault", "notice"}
-
 // eventWords say what happened to an alarm.
 var eventWords = map[string]i18n.Text{
 	alarm.EventRaised:       i18n.T("raised"),

@@ -45,6 +45,20 @@ const (
 	HazardClosed HazardState = "closed" // a second person has seen that it is gone
 )
 
+// Standing says how far a hazard in this state is.
+func (s HazardState) Standing(overdue bool) i18n.Text {
+	switch {
+	case overdue:
+		return i18n.T("overdue")
+	case s == HazardFixed:
+		return i18n.T("put right, not yet seen by a second person")
+	case s == HazardClosed:
+		return i18n.T("closed")
+	default:
+		return i18n.T("open")
+	}
+}
+
 // Where a hazard comes from.
 const (
 	FromFault      = "fault"

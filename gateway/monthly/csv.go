@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"embergate/drivers/i18n"
+	"embergate/rules"
 )
 
 // WriteCSV writes the report as one table of section, item and figure columns, so that a spreadsheet can filter it. It
@@ -60,7 +61,7 @@ func (r Report) lines(l i18n.Lang) (all [][5]string) {
 	section = l.Say("Alarms")
 	for _, c := range r.Alarms {
 		for _, f := range c.figures(l) {
-			add(classWord(c.Class, l), "", f.Name, strconv.Itoa(f.N))
+			add(l.Say(rules.ClassWords[c.Class].Format), "", f.Name, strconv.Itoa(f.N))
 		}
 	}
 	section = l.Say("Response")
@@ -90,7 +91,7 @@ func (r Report) lines(l i18n.Lang) (all [][5]string) {
 	add("", "", l.Say("Median, s"), seconds(r.Checks.Median))
 	section = l.Say("Hazards")
 	for _, h := range r.Hazards.List {
-		add(h.Title, h.Place, hazardWord(h, l), h.Due.Format(time.DateTime))
+		add(h.Title, h.Place, l.Say(h.State.Standing(h.Overdue).Format), h.Due.Format(time.DateTime))
 	}
 	return all
 }

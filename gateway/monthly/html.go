@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"embergate/drivers/i18n"
+	"embergate/rules"
 )
 
 //go:embed report.html
@@ -24,9 +25,9 @@ func (r Report) WriteHTML(w io.Writer, l i18n.Lang, stylesheet string) error {
 		"percent": func(ratio *float64) string { return orDash(percent(ratio)) },
 		"hours":   hours,
 		"time":    func(t time.Time) string { return t.Format("2006-01-02 15:04") },
-		"class":   func(c ClassCount) string { return classWord(c.Class, l) },
+		"class":   func(c ClassCount) string { return l.Say(rules.ClassWords[c.Class].Format) },
 		"figures": func(c ClassCount) []figure { return c.figures(l) },
-		"hazard":  func(h Hazard) string { return hazardWord(h, l) },
+		"hazard":  func(h Hazard) string { return l.Say(h.State.Standing(h.Overdue).Format) },
 		"took":    func(s float64) string { return took(s, l) },
 		"causes":  func(d FalseDevice) string { return causes(d, l) },
 		"busiest": func() string { return busiest(r.FalseHours, l) },

@@ -1,22 +1,6 @@
 package monthly
 
-import (
-	"embergate/drivers/i18n"
-	"embergate/gateway/duty"
-	"embergate/rules"
-)
-
-var classWords = map[rules.Class]i18n.Text{
-	"fire": i18n.T("Fire"), "gas": i18n.T("Gas"), "electrical": i18n.T("Electrical"), "water": i18n.T("Water"),
-	"supervisory": i18n.T("Supervisory"), "fault": i18n.T("Fault"), "notice": i18n.T("Notice"),
-}
-
-func classWord(c rules.Class, l i18n.Lang) string {
-	if t, ok := classWords[c]; ok {
-		return l.Say(t.Format)
-	}
-	return string(c)
-}
+import "embergate/drivers/i18n"
 
 // causeWords are the causes that the console offers; any other is said as it was given.
 var causeWords = map[string]i18n.Text{
@@ -31,19 +15,6 @@ func causeWord(cause string, l i18n.Lang) string {
 		return l.Say(t.Format)
 	}
 	return cause
-}
-
-func hazardWord(h Hazard, l i18n.Lang) string {
-	switch {
-	case h.Overdue:
-		return l.Say("overdue")
-	case h.State == duty.HazardFixed:
-		return l.Say("put right, not yet seen by a second person")
-	case h.State == duty.HazardClosed:
-		return l.Say("closed")
-	default:
-		return l.Say("open")
-	}
 }
 
 // figure is one number of a class.
