@@ -5,18 +5,28 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
-// rollUp makes the minutes of the hours that are over. It goes on after the newest hour that has minutes.
+// rollUp makes the minutes of the hours that are over. It goes on after the newest hour that has minutes, however long ago
+// that was: changes go only when their minutes are made.
 func (h *History) rollUp(ctx context.Context, p *packer, now time.Time) error {
 	current := ticks(now) / hourTicks
-	oldest := ticks(now.Add(-rawFor)) / hourTicks
-	newest, first, numbers, err := h.rolled(ctx)
+	rolled, numbers, err := h.rolled(ctx)
 	if err != nil {
 		return fmt.Errorf("store: hours of history: %w", err)
 	}
-	for hour := max(newest+1, first, oldest); hour < current; hour++ {
+	if rolled >= current { // by a clock that has been set back
+		rolled = ticks(now.Add(-rawFor))/hourTicks - 1
+	}
+	for hour := max(rolled, ticks(now.Add(-minutesFor))/hourTicks) + 1; ; hour++ {
+		if hour, err = h.hourWithChanges(ctx, hour); err != nil {
+			return fmt.Errorf("store: hours of history: %w", err)
+		}
+		if hour >= current {
+			return nil
+		}
 		// The last signal is written last, so a hour that was interrupted is made again as a whole.
 		for n := 0; n < len(numbers); n += rowsInACall {
 			if err := h.rollUpSome(ctx, p, hour, numbers[n:min(n+rowsInACall, len(numbers))]); err != nil {
@@ -27,24 +37,29 @@ func (h *History) rollUp(ctx context.Context, p *packer, now time.Time) error {
 			return fmt.Errorf("store: roll up history: %w", err)
 		}
 	}
-	return nil
 }
 
-// rolled answers the newest hour that has its minutes, the first that has changes, and the numbers of all signals.
-func (h *History) rolled(ctx context.Context) (hour, first int64, numbers []int64, err error) {
+// rolled answers the newest hour that has its minutes, and the numbers of all signals.
+func (h *History) rolled(ctx context.Context) (hour int64, numbers []int64, err error) {
 	err = h.store.series.read(ctx, func(db *sql.DB) error {
 		err := db.QueryRowContext(ctx, `SELECT hour FROM history_rolled`).Scan(&hour)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
-		if err := db.QueryRowContext(ctx, `SELECT COALESCE(MIN(id), 0) FROM history_raw`).Scan(&first); err != nil {
-			return err
-		}
-		first = (first >> signalBits) * periodTicks / hourTicks
 		numbers, err = collect(ctx, db, func(rows *sql.Rows) (n int64, err error) { return n, rows.Scan(&n) }, `SELECT id FROM history_signals ORDER BY id`)
 		return err
 	})
-	return hour, first, numbers, err
+	return hour, numbers, err
+}
+
+// hourWithChanges is the first hour, this one or after it, that may have changes; what is written with the period before an
+// hour may reach into it.
+func (h *History) hourWithChanges(ctx context.Context, hour int64) (int64, error) {
+	first := int64(math.MaxInt64)
+	err := h.store.series.read(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `SELECT COALESCE(MIN(id), ?) FROM history_raw WHERE id >= ?`, first, rowOfPeriod(hour*hourTicks/periodTicks-1, 0)).Scan(&first)
+	})
+	return max(hour, (first>>signalBits)*periodTicks/hourTicks), err
 }
 
 func (h *History) rolledUp(ctx context.Context, hour int64) error {

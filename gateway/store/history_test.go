@@ -166,6 +166,46 @@ func TestHistoryExpires(t *testing.T) {
 	}
 }
 
+// The minutes of the hour in which the gateway stopped are made when it is back, after days too.
+func TestTheMinutesOfTheLastHourSurviveDaysOff(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(t, dir)
+	r.says(noon.Add(57*time.Minute), "a.n", 7)
+	r.keep(noon.Add(61 * time.Minute)) // one piece, which reaches into the hour after
+	r.s.Close()
+	r = newRecorder(t, dir)
+	back := noon.Add(5*24*time.Hour + 10*time.Minute)
+	r.says(back, "a.n", 9)
+	r.keep(back.Add(2 * time.Minute))
+	r.wants("a.n", noon.Add(56*time.Minute), noon.Add(62*time.Minute), 6, `
+12:56:00 good 0 bad 0
+12:57:00 7 7 7 7 good 60 bad 0
+12:58:00 7 7 7 7 good 60 bad 0
+12:59:00 7 7 7 7 good 60 bad 0
+13:00:00 7 7 7 7 good 60 bad 0
+13:01:00 good 0 bad 0`)
+	raw := 0
+	if err := r.s.series.readers.QueryRow(`SELECT COUNT(*) FROM history_raw`).Scan(&raw); err != nil || raw != 1 {
+		t.Errorf("%d rows of changes, want that of today alone: %v", raw, err)
+	}
+}
+
+// Hours that were made by a clock that ran ahead keep none from being made once it is right (RE05).
+func TestAClockThatRanAheadStopsNoMinutes(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	ahead := noon.Add(40 * 24 * time.Hour)
+	r.says(ahead, "a.n", 1)
+	r.keep(ahead.Add(time.Minute))
+	r.keep(ahead.Add(61 * time.Minute))
+	r.says(noon, "a.n", 2)
+	r.keep(noon.Add(2 * time.Minute))
+	r.keep(noon.Add(61 * time.Minute))
+	r.keep(noon.Add(27 * time.Hour)) // the changes are gone
+	r.wants("a.n", noon, noon.Add(2*time.Minute), 2, `
+12:00:00 2 2 2 2 good 60 bad 0
+12:01:00 2 2 2 2 good 60 bad 0`)
+}
+
 func TestAClockSetBackMakesTwoPieces(t *testing.T) {
 	r := newRecorder(t, t.TempDir())
 	r.says(noon.Add(time.Minute), "a.n", 1)
