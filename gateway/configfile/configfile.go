@@ -1,119 +1,214 @@
-// Package configfile writes the configuration's file in the place of the old one, and keeps what was there before.
+// Package configfile writes the configuration file, and keeps what stood in it before.
 //
-// A file is replaced whole or not at all. What was there is kept beside it, under its name and the time of the change; the
-// latest Kept of them stay. It may hold secrets, so it is as secret as the file itself.
+// Each text that the file had, or that a daemon ran with, is kept once in DATA/config as FILE.NUMBER.TIME, the newest mostKept
+// of them. The newest is as a rule what stands in the file now. Files that the configuration names, such as secrets, device
+// models and rules, are not part of it and are not kept.
 package configfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"embergate/drivers/conf"
 )
 
-// Kept is how many earlier versions stay.
-const Kept = 20
+// mostKept is how many texts of a file are kept.
+const mostKept = 50
 
-// stamp is the time in the name of an earlier version: names sort by it.
-const stamp = "20060102T150405.000Z"
+// timeForm is the time in a name, in UTC.
+const timeForm = "20060102T150405Z"
 
-// ErrChanged tells that the file is not what whoever changes it has read.
-var ErrChanged = errors.New("the file was changed by somebody else meanwhile")
+// usualData is where state is, if the configuration does not say.
+const usualData = "/var/lib/embergate"
 
-// Version is what the file was before a change.
-type Version struct {
-	Path    string
-	Changed time.Time // when something else took its place
+// ErrChanged says that the file is not what the caller has read: somebody else wrote it meanwhile.
+var ErrChanged = errors.New("the file was changed meanwhile")
+
+// File is a configuration file with its history.
+type File struct {
+	Path string
+	dir  string // of what is kept
 }
 
-// Save puts text in the place of was, which is what the file holds, and answers where that is kept now. The error is
-// ErrChanged where the file holds something else, and wraps fs.ErrPermission or syscall.EROFS where it cannot be written; then
-// nothing is changed. A symbolic link stays one.
-func Save(path string, was, text []byte, now time.Time) (kept string, err error) {
-	if path, err = filepath.EvalSymlinks(path); err != nil {
-		return "", fmt.Errorf("configuration: %w", err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("configuration: %w", err)
-	}
-	fresh, err := write(path, info, text)
-	if err != nil {
-		return "", fmt.Errorf("configuration: write %s: %w", path, err)
-	}
-	defer os.Remove(fresh) // gone where all went well
-	old, err := write(path, info, was)
-	if err != nil {
-		return "", fmt.Errorf("configuration: keep %s: %w", path, err)
-	}
-	defer os.Remove(old)
-	if there, err := os.ReadFile(path); err != nil || !bytes.Equal(there, was) {
-		return "", errors.Join(ErrChanged, err)
-	}
-	kept = path + "." + now.UTC().Format(stamp)
-	if err := errors.Join(os.Rename(old, kept), os.Rename(fresh, path), sync(filepath.Dir(path))); err != nil {
-		return "", fmt.Errorf("configuration: replace %s: %w", path, err)
-	}
-	forget(path)
-	return kept, nil
+// Kept is a text that the file had.
+type Kept struct {
+	Number int // counts up from 1
+	Time   time.Time
+	path   string
 }
 
-// Versions are the earlier versions of a file, the latest first.
-func Versions(path string) ([]Version, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+// Text is what stood in the file.
+func (k Kept) Text() ([]byte, error) { return os.ReadFile(k.path) }
+
+var dataLine = regexp.MustCompile(`(?m)^data:[ \t]*["']?([^"'#\n]+)`)
+
+// Of is the file at a path. Its history is in the folder that its key data names, also where the file is no YAML any more.
+func Of(path string) (File, error) {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return File{}, err
 	}
-	entries, err := os.ReadDir(filepath.Dir(path))
-	if err != nil {
-		return nil, fmt.Errorf("configuration: earlier versions: %w", err)
+	root := conf.Parse(path, text, conf.OS())
+	data := root.At("data").Value()
+	if m := dataLine.FindSubmatch(text); data == "" && m != nil && !root.Exists() {
+		data = strings.TrimSpace(string(m[1]))
 	}
-	var list []Version
-	for _, e := range entries {
-		name, is := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
-		if changed, err := time.Parse(stamp, name); is && err == nil {
-			list = append(list, Version{filepath.Join(filepath.Dir(path), e.Name()), changed})
+	data = cmp.Or(data, usualData)
+	if !filepath.IsAbs(data) {
+		data = filepath.Join(filepath.Dir(path), data)
+	}
+	return File{Path: path, dir: filepath.Join(data, "config")}, nil
+}
+
+// Save puts a text into the file, whole or not at all, with the mode and owner that the file has; what stood there is kept
+// first. Was is what the caller has read of it: the error is ErrChanged where something else stands there now. Nil is whatever
+// stands there.
+func (f File) Save(was, text []byte, now time.Time) error {
+	unlock, err := f.lock()
+	if err != nil {
+		return fmt.Errorf("keep the configuration before it is changed: %w", err)
+	}
+	defer unlock()
+	old, err := os.ReadFile(f.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && was == nil:
+		return write(f.Path, f.Path, text, 0o640)
+	case err != nil:
+		return err
+	case was != nil && !bytes.Equal(was, old):
+		return ErrChanged
+	}
+	if err := f.keep(old, now); err != nil {
+		return fmt.Errorf("keep the configuration before it is changed: %w", err)
+	}
+	return write(f.Path, f.Path, text, 0o640)
+}
+
+// Keep keeps a text that a daemon runs with, unless it is the newest already.
+func (f File) Keep(text []byte, now time.Time) error {
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return f.keep(text, now)
+}
+
+// lock makes the folder where it is missing, and keeps other processes out of it.
+func (f File) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return nil, err
+	}
+	likeParent(f.dir)
+	d, err := os.Open(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.dir, err), d.Close())
+	}
+	return func() { _ = d.Close() }, nil
+}
+
+func (f File) keep(text []byte, now time.Time) error {
+	all, err := f.History()
+	if err != nil {
+		return err
+	}
+	number := 1
+	if len(all) > 0 {
+		number = all[0].Number + 1
+		if newest, err := all[0].Text(); err == nil && bytes.Equal(newest, text) {
+			return nil
 		}
 	}
-	slices.SortFunc(list, func(a, b Version) int { return b.Changed.Compare(a.Changed) })
-	return list, nil
+	name := fmt.Sprintf("%s.%d.%s", filepath.Base(f.Path), number, now.UTC().Format(timeForm))
+	if err := write(filepath.Join(f.dir, name), f.dir, text, 0o600); err != nil {
+		return err
+	}
+	for _, k := range all[min(mostKept-1, len(all)):] {
+		if err := os.Remove(k.path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// write writes a file beside path, for those who may read that.
-func write(path string, like os.FileInfo, text []byte) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".embergate-")
+// History is what is kept of the file, the newest first.
+func (f File) History() ([]Kept, error) {
+	entries, err := os.ReadDir(f.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if owner, ok := like.Sys().(*syscall.Stat_t); ok {
-		_ = f.Chown(int(owner.Uid), int(owner.Gid)) // only root may give a file away; who can write here reads it all the same
+	var all []Kept
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), filepath.Base(f.Path)+".")
+		number, at, _ := strings.Cut(rest, ".")
+		n, err := strconv.Atoi(number)
+		t, bad := time.Parse(timeForm, at)
+		if ours && err == nil && bad == nil && n > 0 {
+			all = append(all, Kept{n, t, filepath.Join(f.dir, e.Name())})
+		}
 	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(like.Mode().Perm()), f.Sync(), f.Close()); err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
+	slices.SortFunc(all, func(a, b Kept) int { return cmp.Compare(b.Number, a.Number) })
+	return all, nil
 }
 
-// sync has the names in a folder on disk.
-func sync(folder string) error {
-	d, err := os.Open(folder)
+// write puts a text in the place of a file. Its owner, and where the file is there its mode, are those of like: the file
+// itself, or the folder for which it is made.
+func write(path, like string, text []byte, mode fs.FileMode) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // the link stays one
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".embergate-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if info, err := os.Stat(like); err == nil {
+		if !info.IsDir() {
+			mode = info.Mode().Perm()
+		}
+		own(tmp.Name(), info)
+	}
+	_, err = tmp.Write(text)
+	if err := errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// forget removes the oldest versions; one that cannot be removed stays.
-func forget(path string) {
-	list, _ := Versions(path)
-	for _, v := range list[min(len(list), Kept):] {
-		_ = os.Remove(v.Path)
+// likeParent gives a folder that root has made to the owner of the one that it is in: the daemon must be able to write there.
+func likeParent(dir string) {
+	if info, err := os.Stat(filepath.Dir(dir)); err == nil {
+		own(dir, info)
+	}
+}
+
+// own gives a file the owner of another. Only root can; anybody else keeps what is theirs.
+func own(path string, info fs.FileInfo) {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		_ = os.Lchown(path, int(s.Uid), int(s.Gid)) // where it cannot be, the next who needs it says so
 	}
 }
