@@ -13,14 +13,15 @@ func backupVerb() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "backup -c FILE OUT",
-		Short: "Copies journal, alarms, messages and settings to OUT, also while the daemon runs; telemetry is not in it",
+		Short: "Copies journal, alarms, messages, settings and pictures to OUT, also while the daemon runs; telemetry is not in it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g, lang, err := valid(cmd, file)
 			if err != nil {
 				return err
 			}
-			switch err := g.Backup(cmd.Context(), args[0]); {
+			done, err := g.Backup(cmd.Context(), args[0])
+			switch {
 			case errors.Is(err, fs.ErrExist):
 				return errors.New(lang.Say("%s is already there; a backup overwrites nothing", args[0]))
 			case errors.Is(err, fs.ErrNotExist):
@@ -28,7 +29,10 @@ func backupVerb() *cobra.Command {
 			case err != nil:
 				return errors.New(lang.Say("no backup was made: %s", err))
 			}
-			say(cmd.OutOrStdout(), lang, "the state is in %s, and was checked", args[0])
+			say(cmd.OutOrStdout(), lang, "in %s, and checked: %d events, %d pictures", args[0], done.Events, done.Photos)
+			if done.Left > 0 {
+				say(cmd.OutOrStdout(), lang, "not in it: %d pictures that are damaged, or too many", done.Left)
+			}
 			return nil
 		},
 	}
@@ -47,7 +51,7 @@ func restoreVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			events, old, err := g.Restore(cmd.Context(), args[0])
+			done, err := g.Restore(cmd.Context(), args[0])
 			switch {
 			case errors.Is(err, store.ErrRunning):
 				return errors.New(lang.Say("the daemon runs; stop it first, nothing was changed"))
@@ -56,9 +60,9 @@ func restoreVerb() *cobra.Command {
 			case err != nil:
 				return errors.New(lang.Say("not restored: %s", err))
 			}
-			say(cmd.OutOrStdout(), lang, "restored: %d events", events)
-			if old != "" {
-				say(cmd.OutOrStdout(), lang, "the state before is kept as %s", old)
+			say(cmd.OutOrStdout(), lang, "restored: %d events, %d pictures", done.Events, done.Photos)
+			if done.Old != "" {
+				say(cmd.OutOrStdout(), lang, "the state before is kept as %s", done.Old)
 			}
 			return nil
 		},

@@ -40,7 +40,7 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 	}
 	add()
-	verb(exitDone, "was checked", "backup", "-c", file, copied)
+	verb(exitDone, "and checked: 1 events, 0 pictures", "backup", "-c", file, copied)
 	verb(exitFailed, "overwrites nothing", "backup", "-c", file, copied)
 	add()
 	verb(exitFailed, "the daemon runs", "restore", "-c", file, copied)
@@ -48,7 +48,7 @@ func TestBackupAndRestore(t *testing.T) {
 	verb(exitFailed, "not a whole backup", "restore", "-c", file, file)
 	verb(exitInvalid, "", "restore", "-c", file)
 	verb(exitDone, "the journal is whole: 2 events", "journal", "verify", "-c", file)
-	verb(exitDone, "restored: 1 events", "restore", "-c", file, copied)
+	verb(exitDone, "restored: 1 events, 0 pictures", "restore", "-c", file, copied)
 	verb(exitDone, "the journal is whole: 1 events", "journal", "verify", "-c", file)
 	if old, _ := filepath.Glob(filepath.Join(dir, "data", "state.db.before-*")); len(old) != 1 {
 		t.Errorf("the old state: %v", old)

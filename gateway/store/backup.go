@@ -1,6 +1,7 @@
 package store
 
 import (
+	"archive/tar"
 	"context"
 	"database/sql"
 	"errors"
@@ -21,79 +22,185 @@ var (
 	ErrNotBackup = errors.New("not a whole backup")
 )
 
-// Backup writes a copy of the state in dir to the file out, also while a daemon uses it: one moment of journal, alarms,
-// messages and settings. Telemetry is not in it. The copy is checked and on disk when Backup returns; out must not exist.
-func Backup(ctx context.Context, dir, out string) (err error) {
+// Copied is what a backup has, or what was restored of it.
+type Copied struct {
+	Events int64
+	Photos int
+	Left   int    // pictures that are not in the backup: damaged, or beyond their bound
+	Old    string // what the state before a restore is called now, "" where there was none
+}
+
+// A backup is a tar archive: the state, the pictures in photos/, and at last an empty entry, so that one that was cut is
+// known. The state is copied first. A picture is on disk before the journal names it, so those it names are all there.
+const (
+	archiveEnd = "end"
+	sqliteHead = "SQLite format 3\x00"
+)
+
+// Backup writes the state and the pictures in dir to the file out, also while a daemon uses them: one moment of journal,
+// alarms, messages and settings, with the pictures that they name. Telemetry is not in it. It is checked and on disk when
+// Backup returns; out must not exist.
+func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 	state := filepath.Join(dir, StateFile)
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("back up %s to %s: %w", state, out, err)
+			err = fmt.Errorf("back up %s to %s: %w", dir, out, err)
 		}
 	}()
 	if !hasContent(state) {
-		return fs.ErrNotExist
+		return done, fs.ErrNotExist
 	}
-	part := out + ".part"
-	made, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // SQLite fills it and leaves its mode
+	tmp, err := os.MkdirTemp(filepath.Dir(out), ".embergate-backup-*")
 	if err != nil {
-		return err
+		return done, err
 	}
-	defer os.Remove(part)
-	made.Close()
+	defer os.RemoveAll(tmp)
+	moment := filepath.Join(tmp, StateFile)
 	db, err := openReadOnly(state)
 	if err != nil {
-		return err
+		return done, err
 	}
-	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, part)
+	_, err = db.ExecContext(ctx, `VACUUM INTO ?`, moment)
 	if err = errors.Join(err, db.Close()); err != nil {
-		return err
+		return done, err
 	}
-	if _, err := whole(ctx, part); err != nil {
-		return err
+	if done.Events, err = whole(ctx, moment); err != nil {
+		return done, err
 	}
-	if err := syncFile(part); err != nil {
-		return err
+	part := filepath.Join(tmp, "archive")
+	if err := writeArchive(ctx, part, moment, filepath.Join(dir, photosDir), &done); err != nil {
+		return done, err
 	}
-	if err := os.Link(part, out); err != nil { // which overwrites nothing
-		return err
+	err = unix.Renameat2(unix.AT_FDCWD, part, unix.AT_FDCWD, out, unix.RENAME_NOREPLACE) // also where there are no hard links
+	if errors.Is(err, unix.EINVAL) {                                                     // a file system of the network
+		err = os.Link(part, out)
 	}
-	return syncDir(filepath.Dir(out))
+	return done, errors.Join(err, syncDir(filepath.Dir(out)))
 }
 
-// Restore puts a backup in the place of the state in dir, and answers how many events it has and what the old state is
-// called now. It is refused while a daemon uses dir (ErrRunning), and for what is no whole backup (ErrNotBackup).
-func Restore(ctx context.Context, dir, in string) (events int64, old string, err error) {
+// writeArchive writes a backup, on disk when it returns.
+func writeArchive(ctx context.Context, path, state, photos string, done *Copied) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(f)
+	err = archiveState(w, state)
+	if err == nil {
+		err = archivePhotos(ctx, w, photos, done)
+	}
+	if err == nil {
+		err = archived(w, archiveEnd, nil)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func archiveState(w *tar.Writer, state string) error {
+	f, err := os.Open(state)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: StateFile, Mode: 0o600, Size: info.Size(), ModTime: info.ModTime()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return err
+}
+
+func archived(w *tar.Writer, name string, body []byte) error {
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(body))}); err != nil {
+		return err
+	}
+	_, err := w.Write(body)
+	return err
+}
+
+// Restore puts a backup in the place of the state in dir; its pictures come to those that are there. It is refused while a
+// daemon uses dir (ErrRunning), and for what is no whole backup (ErrNotBackup). A file of state alone is taken too, as the
+// one that an earlier restore set aside.
+func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("restore %s to %s: %w", in, dir, err)
 		}
 	}()
-	if events, err = whole(ctx, in); err != nil {
-		return 0, "", err
+	f, err := os.Open(in)
+	if err != nil {
+		return done, err
 	}
+	defer f.Close()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, "", err
+		return done, err
 	}
 	lock, err := os.Open(dir)
 	if err != nil {
-		return 0, "", err
+		return done, err
 	}
 	defer lock.Close()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return 0, "", ErrRunning
+		return done, ErrRunning
 	}
 	state := filepath.Join(dir, StateFile)
 	part := state + ".restoring"
-	if err := copyFile(in, part); err != nil {
-		return 0, "", errors.Join(err, os.Remove(part))
+	defer func() {
+		for _, suffix := range []string{"", "-wal", "-shm"} { // what looking at it may leave
+			_ = os.Remove(part + suffix)
+		}
+	}()
+	pictures, err := readState(f, part)
+	if err != nil {
+		return done, err
 	}
-	if old, err = setAside(ctx, state); err != nil {
-		return 0, "", err
+	if done.Events, err = whole(ctx, part); err != nil {
+		return done, err
 	}
-	if err := os.Rename(part, state); err != nil {
-		return 0, "", err
+	if pictures != nil {
+		if done.Photos, err = readPhotos(ctx, pictures, filepath.Join(dir, photosDir)); err != nil {
+			return done, err
+		}
 	}
-	return events, old, syncDir(dir)
+	if done.Old, err = setAside(ctx, state); err != nil {
+		return done, err
+	}
+	return done, errors.Join(os.Rename(part, state), syncDir(dir))
+}
+
+// readState writes the state of a backup to a file, on disk when it returns, and answers what follows it; nil where the
+// file is a state alone.
+func readState(f *os.File, to string) (rest *tar.Reader, err error) {
+	head := make([]byte, len(sqliteHead))
+	if _, err := io.ReadFull(f, head); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotBackup, err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	state := io.Reader(f)
+	if string(head) != sqliteHead {
+		rest = tar.NewReader(f)
+		first, err := rest.Next()
+		if err != nil || first.Name != StateFile || first.Typeflag != tar.TypeReg {
+			return nil, fmt.Errorf("%w: it does not begin with %s (%v)", ErrNotBackup, StateFile, err)
+		}
+		state = rest
+	}
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = io.Copy(out, state)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%w: %w", ErrNotBackup, err)
+	}
+	return rest, errors.Join(err, out.Sync(), out.Close())
 }
 
 // setAside gives the state a second name, under which it stays; "" where there is none. Its log is moved into it first: a
@@ -165,21 +272,6 @@ func openReadOnly(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(2) // verify reads two things of one moment
 	return db, nil
-}
-
-// copyFile copies a file, on disk when it returns.
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Sync(), out.Close())
 }
 
 func syncFile(path string) error {

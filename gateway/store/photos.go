@@ -1,15 +1,23 @@
 package store
 
 import (
+	"archive/tar"
 	"bytes"
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
+
+	"embergate/gateway/photo"
 )
 
 // Pictures that people add to alarms are files, one each, in photos/ALARM-HASH of the data directory: two megabytes in
@@ -17,12 +25,16 @@ import (
 const (
 	photosDir      = "photos"
 	mostPhotoBytes = 512 << 20 // of all pictures together
+	photoHash      = 32        // digits of the hash in the name of a file
 )
 
 // ErrPhotosFull is returned where the pictures have all the space that is meant for them.
 var ErrPhotosFull = errors.New("no more room for pictures")
 
-var photoName = regexp.MustCompile(`^[0-9a-z-]{1,64}$`)
+var (
+	photoName = regexp.MustCompile(`^[0-9a-z-]{1,64}$`)
+	photoFile = regexp.MustCompile(`^[0-9a-z-]{1,64}-[0-9a-f]{32}$`)
+)
 
 // PutPhoto keeps a picture of an alarm or hazard, on disk when it returns, and answers the SHA-256 of its bytes in hex, and whether
 // it was not there before: the same picture is kept once. The error wraps ErrFull or ErrPhotosFull where there is no room.
@@ -65,8 +77,13 @@ func (s *Store) putPhoto(path string, picture []byte) error {
 	if sum > mostPhotoBytes {
 		return ErrPhotosFull
 	}
+	return writePhoto(path, picture)
+}
+
+// writePhoto writes a picture as a whole or not at all, on disk when it returns.
+func writePhoto(path string, picture []byte) error {
 	part := path + ".part"
-	err = os.WriteFile(part, picture, 0o600)
+	err := os.WriteFile(part, picture, 0o600)
 	if err == nil {
 		err = syncFile(part)
 	}
@@ -76,7 +93,7 @@ func (s *Store) putPhoto(path string, picture []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Dir(path))
 }
 
 // DropPhoto forgets a picture that did not come into the journal.
@@ -110,5 +127,96 @@ func (s *Store) photo(alarm, hash string) (string, error) {
 	if !photoName.MatchString(alarm) || len(hash) != 64 || !photoName.MatchString(hash) {
 		return "", fmt.Errorf("store: %q, %q name no picture: %w", alarm, hash, ErrNotFound)
 	}
-	return filepath.Join(s.dir, photosDir, alarm+"-"+hash[:32]), nil
+	return filepath.Join(s.dir, photosDir, alarm+"-"+hash[:photoHash]), nil
+}
+
+// archivePhotos adds the pictures in a directory to a backup. One that is gone meanwhile is named by nothing.
+func archivePhotos(ctx context.Context, w *tar.Writer, dir string, done *Copied) error {
+	all, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	sum := 0
+	for _, entry := range all {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !photoFile.MatchString(entry.Name()) {
+			continue // one that is being written
+		}
+		body, err := readPhoto(filepath.Join(dir, entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil || sum+len(body) > mostPhotoBytes {
+			done.Left++
+			continue
+		}
+		if err := archived(w, path.Join(photosDir, entry.Name()), body); err != nil {
+			return err
+		}
+		sum += len(body)
+		done.Photos++
+	}
+	return nil
+}
+
+// readPhoto reads a picture, and says so where it is not the one that its name says.
+func readPhoto(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return wholePhoto(f, filepath.Base(file))
+}
+
+func wholePhoto(r io.Reader, name string) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, photo.MostBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(body)
+	if len(body) > photo.MostBytes || !photoFile.MatchString(name) || !strings.HasSuffix(name, "-"+hex.EncodeToString(sum[:])[:photoHash]) {
+		return nil, fmt.Errorf("%q is not the picture that its name says", name)
+	}
+	return body, nil
+}
+
+// readPhotos writes the pictures of a backup to a directory, those that are not there, and answers how many it has. Where
+// that fails, what it wrote is taken away again.
+func readPhotos(ctx context.Context, r *tar.Reader, dir string) (n int, err error) {
+	var fresh []string
+	defer func() {
+		if err != nil {
+			for _, file := range fresh {
+				_ = os.Remove(file) // what stays harms nobody
+			}
+		}
+	}()
+	for sum := 0; ; n++ {
+		entry, err := r.Next()
+		switch {
+		case err != nil:
+			return n, fmt.Errorf("%w: after %d pictures: %w", ErrNotBackup, n, err)
+		case entry.Name == archiveEnd:
+			return n, ctx.Err()
+		}
+		name := path.Base(entry.Name)
+		body, err := wholePhoto(r, name)
+		if sum += len(body); err != nil || sum > mostPhotoBytes {
+			return n, fmt.Errorf("%w: picture %d: %w", ErrNotBackup, n+1, cmp.Or(err, ErrPhotosFull))
+		}
+		file := filepath.Join(dir, name)
+		if _, err := readPhoto(file); err == nil {
+			continue
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return n, err
+		}
+		if err := writePhoto(file, body); err != nil {
+			return n, err
+		}
+		fresh = append(fresh, file)
+	}
 }
