@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -73,11 +74,7 @@ type Uplink struct {
 	wire     *wire
 	memory   memory
 	wake     chan struct{} // capacity 1
-
-	mu     sync.Mutex
-	status uplink.Status // guarded by mu
-	lost   time.Time     // when it began to fail, zero while it works; guarded by mu
-	kind   int           // HTTP status of the failure that was logged; guarded by mu
+	stand    *uplink.Stand
 }
 
 // New reads the influxdb: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
@@ -88,7 +85,7 @@ func New(s conf.Section, o Options) *Uplink {
 	}
 	s.Decode(&u.settings)
 	u.memory.open(o.Site, o.Region)
-	u.status.LastError = "nothing sent yet"
+	u.stand = uplink.NewStand(u.o.Log, "nothing sent yet")
 	base, err := url.Parse(u.settings.URL)
 	switch {
 	case u.settings.URL == "":
@@ -150,9 +147,7 @@ func (u *Uplink) Wake() {
 
 // Status is how the uplink stands.
 func (u *Uplink) Status() uplink.Status {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s := u.status
+	s := u.stand.Status()
 	s.Dropped = u.memory.droppedLines()
 	return s
 }
@@ -186,41 +181,8 @@ func recovered(run func()) (err error) {
 	return nil
 }
 
-// accepted notes that the server took something.
-func (u *Uplink) accepted(now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.status.Working {
-		if u.lost.IsZero() {
-			u.o.Log.Info("uplink works")
-		} else {
-			u.o.Log.Info("uplink restored", "after", now.Sub(u.lost).Round(time.Second))
-		}
-		u.status.Working, u.status.Since = true, now
-	}
-	u.status.LastError, u.status.LastSuccess, u.lost = "", now, time.Time{}
-}
-
-// failed notes that the server took nothing. The first failure is logged, and one of another kind, not every attempt.
-func (u *Uplink) failed(now time.Time, r *refusal) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case u.lost.IsZero():
-		u.o.Log.Warn("uplink lost", "err", r)
-		u.status.Working, u.status.Since, u.lost = false, now, now
-	case u.kind != r.status:
-		u.o.Log.Warn("uplink still lost", "err", r)
-	}
-	u.kind, u.status.LastError = r.status, r.Error()
-}
-
-func (u *Uplink) rejected(now time.Time, lines int, words string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.status.Rejected += int64(lines)
-	u.status.Refusal, u.status.RefusedAt = words, now
-}
+// failed notes that the server took nothing.
+func (u *Uplink) failed(now time.Time, r *refusal) { u.stand.Failed(now, strconv.Itoa(r.status), r) }
 
 func (u *Uplink) observe(outcome string) {
 	if u.o.Observe != nil {

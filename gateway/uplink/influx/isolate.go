@@ -26,7 +26,7 @@ func (s *sender) isolate(ctx context.Context, l *lane, r *refusal) {
 	}
 	p := l.parcel
 	if r.verdict == linesKept {
-		s.u.accepted(time.Now())
+		s.u.stand.Works(time.Now())
 	}
 	lines, err := expand(p.next())
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *sender) deadLetter(ctx context.Context, l *lane, lines []byte, n int, r
 	}
 	l.parcel.refused += n
 	l.parcel.words = reason
-	s.u.rejected(now, n, reason)
+	s.u.stand.Rejected(now, n, reason)
 	return true
 }
 

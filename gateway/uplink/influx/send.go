@@ -178,7 +178,7 @@ func (s *sender) advance(ctx context.Context, l *lane) {
 	if r == nil {
 		s.accepted++
 		s.u.observe(outcomes[accepted])
-		s.u.accepted(now)
+		s.u.stand.Works(now)
 		p.pop()
 		p.failed, l.backoff = 0, 0
 		if len(p.pieces) == 0 {

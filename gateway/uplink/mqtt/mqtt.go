@@ -23,10 +23,8 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"embergate/drivers"
@@ -64,16 +62,9 @@ type Uplink struct {
 	wake     chan struct{} // capacity 1
 	dial     func(context.Context, *tls.Config) (net.Conn, error)
 
-	place    uplink.Place // of the last event that was acknowledged; Run's goroutine only
-	unsaved  bool         // the place is not in the store yet; Run's goroutine only
-	diskErr  bool         // the store failed; Run's goroutine only
-	answered time.Time    // when the last command was carried out; Run's goroutine only
-
-	mu      sync.Mutex
-	status  uplink.Status // guarded by mu
-	lost    time.Time     // when it began to fail, zero while it works; guarded by mu
-	sent    int64         // number of the last event that was acknowledged; guarded by mu
-	waiting time.Time     // of the first event that waits, zero where none is known to; guarded by mu
+	stand    *uplink.Stand
+	feed     *uplink.Feed
+	answered time.Time // when the last command was carried out; Run's goroutine only
 }
 
 // New reads the mqtt: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
@@ -84,11 +75,13 @@ func New(s conf.Section, o Options) *Uplink {
 	if o.Observe == nil {
 		o.Observe = func(string) {}
 	}
-	u := &Uplink{o: o, settings: readSettings(s, o), wake: make(chan struct{}, 1)}
+	u := &Uplink{
+		o: o, settings: readSettings(s, o), wake: make(chan struct{}, 1),
+		stand: uplink.NewStand(o.Log, "not connected yet"), feed: uplink.NewFeed(o.ID, o.Log),
+	}
 	slices.Sort(u.o.Devices)
 	u.dial = u.settings.dial
-	u.states.devices, u.sent = map[string]*state{}, -1
-	u.status.LastError = "not connected yet"
+	u.states.devices = map[string]*state{}
 	return u
 }
 
@@ -110,80 +103,17 @@ func (u *Uplink) Wake() {
 }
 
 // Status is how the uplink stands.
-func (u *Uplink) Status() uplink.Status {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.status
-}
+func (u *Uplink) Status() uplink.Status { return u.stand.Status() }
 
-// Waiting tells the number of the last event that the broker acknowledged, -1 where that is not known yet, and since when
-// something waits: the time of the first event, or since when there is no connection; zero where nothing does.
-func (u *Uplink) Waiting() (sent int64, oldest time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.lost.IsZero() || !u.waiting.IsZero() && u.waiting.Before(u.lost) {
-		return u.sent, u.waiting
-	}
-	return u.sent, u.lost
-}
+// Waiting tells the number of the last event that the broker acknowledged, and since when something waits, as of a Feed.
+func (u *Uplink) Waiting() (sent int64, oldest time.Time) { return u.feed.Waiting(u.stand.Lost()) }
 
-// A lost broker is tried again after 1, 2, 4 … 30 s, up to a fifth less, so that a thousand gateways do not come at once.
-const (
-	firstWait   = time.Second
-	longestWait = 30 * time.Second
-	settled     = time.Minute // a connection that stayed so long begins again at firstWait
-	lastWords   = 3 * time.Second
-)
+const lastWords = 3 * time.Second
 
 // Run connects and sends until ctx ends, and returns nil. acts are used with commands: true only.
 func (u *Uplink) Run(ctx context.Context, j uplink.Journal, acts Acts) error {
-	wait := firstWait
-	for ctx.Err() == nil {
-		began := time.Now()
-		err := u.converse(ctx, j, acts)
-		if ctx.Err() != nil {
-			break
-		}
-		now := time.Now()
-		u.failed(now, err)
-		if now.Sub(began) > settled {
-			wait = firstWait
-		}
-		u.look(ctx, j)
-		select {
-		case <-time.After(wait - rand.N(wait/5)):
-		case <-ctx.Done():
-		}
-		wait = min(2*wait, longestWait)
-	}
+	u.stand.Keep(ctx,
+		func(ctx context.Context) error { return u.converse(ctx, j, acts) },
+		func(ctx context.Context) { u.feed.Next(ctx, j, 1) }) // to know what waits
 	return nil
-}
-
-// works notes that the broker takes what is sent.
-func (u *Uplink) works(now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.status.Working {
-		if u.lost.IsZero() {
-			u.o.Log.Info("uplink works")
-		} else {
-			u.o.Log.Info("uplink restored", "after", now.Sub(u.lost).Round(time.Second))
-		}
-		u.status.Working, u.status.Since = true, now
-	}
-	u.status.LastError, u.status.LastSuccess, u.lost = "", now, time.Time{}
-}
-
-// failed notes that it takes nothing. The first failure is logged, and one with other words, not every attempt.
-func (u *Uplink) failed(now time.Time, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	switch {
-	case u.lost.IsZero():
-		u.o.Log.Warn("uplink lost", "err", err)
-		u.status.Working, u.status.Since, u.lost = false, now, now
-	case u.status.LastError != err.Error():
-		u.o.Log.Warn("uplink still lost", "err", err)
-	}
-	u.status.LastError = err.Error()
 }

@@ -48,7 +48,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	defer s.client.Disconnect(500)
 	err = s.greet(ctx, j)
 	if err == nil {
-		u.works(time.Now())
+		u.stand.Works(time.Now())
 		err = s.loop(ctx, j, acts)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -148,7 +148,7 @@ func (s *session) sweep(ctx context.Context, j uplink.Journal) error {
 		err = json.Unmarshal([]byte(text), &left)
 	}
 	if err != nil {
-		s.u.disk(err)
+		s.u.feed.Disk(err)
 		return nil
 	}
 	here := s.u.o.Devices
@@ -166,7 +166,7 @@ func (s *session) sweep(ctx context.Context, j uplink.Journal) error {
 	if err == nil {
 		err = j.Set(ctx, key, string(data))
 	}
-	s.u.disk(err)
+	s.u.feed.Disk(err)
 	return nil
 }
 
@@ -216,20 +216,11 @@ func (s *session) loop(ctx context.Context, j uplink.Journal, acts Acts) error {
 // events sends what the journal has after our place. It is not done where the store fails; then it is tried again.
 func (s *session) events(ctx context.Context, j uplink.Journal) (done bool, err error) {
 	u := s.u
-	if u.unsaved {
-		u.save(ctx, j)
-	}
 	for {
-		events, err := u.place.After(ctx, j, u.o.ID, eventsLoad, u.o.Log)
-		u.disk(err)
-		if err != nil {
-			return false, nil
+		events, ok := u.feed.Next(ctx, j, eventsLoad)
+		if !ok || len(events) == 0 {
+			return ok, nil
 		}
-		if len(events) == 0 {
-			u.note(time.Time{})
-			return true, nil
-		}
-		u.note(events[0].Time)
 		for len(events) > 0 {
 			n := min(len(events), inFlight)
 			tokens := make([]paho.Token, n)
@@ -241,13 +232,13 @@ func (s *session) events(ctx context.Context, j uplink.Journal) (done bool, err 
 			for i, token := range tokens {
 				if token != nil {
 					if err := s.settle(ctx, token); err != nil {
-						u.save(ctx, j)
+						u.feed.Save(ctx, j)
 						return false, err
 					}
 				}
-				u.place = uplink.At(events[i])
+				u.feed.Pass(events[i])
 			}
-			u.save(ctx, j)
+			u.feed.Save(ctx, j)
 			events = events[n:]
 		}
 	}
@@ -275,7 +266,7 @@ func (s *session) settle(ctx context.Context, token paho.Token) error {
 		return err
 	}
 	s.u.o.Observe("accepted")
-	s.u.works(time.Now())
+	s.u.stand.Works(time.Now())
 	return nil
 }
 
