@@ -25,6 +25,7 @@ import (
 	"embergate/drivers/i18n"
 	"embergate/gateway/access"
 	"embergate/gateway/duty"
+	"embergate/gateway/logs"
 	"embergate/gateway/notify"
 	"embergate/gateway/store"
 	"embergate/rules"
@@ -39,6 +40,9 @@ type Options struct {
 	Log       *slog.Logger
 	Listener  net.Listener // the console's; nil: it listens by itself, and tries again where the address is taken
 	Demo      bool         // the console says that this is a demo
+
+	Levels *logs.Handler                   // of Log, to change levels by the API; nil: they stay
+	Reload func(ctx context.Context) error // reads the configuration file anew, for the API; nil: there is none
 
 	// Now reads a device through a daemon that has its wire, for Read; false where there is none.
 	Now   func(ctx context.Context, device string) ([]drivers.Reading, bool)
@@ -287,8 +291,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.Log.Info("gateway started", "site", g.cfg.Site.ID, "endpoints", len(g.links), "signals", signals, "rules", len(g.rules.Rules()))
 
 	<-ctx.Done()
-	notifySystemd(daemon.SdNotifyStopping)
 	if context.Cause(ctx) != ErrReplaced {
+		notifySystemd(daemon.SdNotifyStopping) // of a reload it must not hear: it would kill what does not end in time
 		h.restOutputs()
 	}
 	stopSouth()

@@ -96,9 +96,12 @@ func (w wires) inspector(endpoint string) (drivers.Inspector, error) {
 }
 
 // LogAllFrames logs every frame of every device until a time: what SIGUSR1 does.
-func (g *Gateway) LogAllFrames(until time.Time) {
+func (g *Gateway) LogAllFrames(until time.Time) { g.logFrames("", until) }
+
+// logFrames logs every frame of the devices of a protocol, or of all.
+func (g *Gateway) logFrames(protocol string, until time.Time) {
 	for _, l := range g.links {
-		if t, ok := l.driver.(drivers.Tracer); ok {
+		if t, ok := l.driver.(drivers.Tracer); ok && (protocol == "" || protocol == l.protocol) {
 			for _, d := range l.driver.Devices() {
 				t.LogFrames(d.ID, until)
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -176,17 +177,24 @@ func (c *client) identify(ctx context.Context, id string) (string, error) {
 
 func shelveVerb(daemon *client) *cobra.Command {
 	var length time.Duration
-	var second string
-	c := actVerb(daemon, "shelve", "Sets an alarm aside for at most 8 hours; needs a note, and for fire a second person",
+	var second, passwordFile string
+	var c *cobra.Command
+	c = actVerb(daemon, "shelve", "Sets an alarm aside for at most 8 hours; needs a note, and for fire a second person with their password",
 		func(lang i18n.Lang, body map[string]any) error {
 			if length <= 0 {
 				return invalid{errors.New(lang.Say("for how long? --for 1h"))}
 			}
 			body["until"], body["second"] = time.Now().Add(length), second
-			return nil
+			if terminal, is := c.InOrStdin().(*os.File); second == "" || passwordFile == "" && !(is && onTerminal(terminal)) {
+				return nil // a daemon that wants a password says so
+			}
+			password, err := typedPassword(c, lang, passwordFile, lang.Say("Password of %s", second))
+			body["second_password"] = password
+			return err
 		})
 	c.Flags().DurationVar(&length, "for", 0, "how long")
 	c.Flags().StringVar(&second, "second", "", "the second person, for class fire")
+	c.Flags().StringVar(&passwordFile, "second-password-file", "", "a file with the second person's password on its first line, - is standard input; without it the terminal asks")
 	return c
 }
 

@@ -62,6 +62,8 @@ func (c *client) flags(cmd *cobra.Command) {
 type refused struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+
+	ours bool // it was a daemon that refused, and not something else at its address
 }
 
 func (r *refused) Error() string { return r.Detail }
@@ -125,9 +127,9 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) err
 		return silent{errors.New(c.lang.Say("no daemon answers at %s: %s", c.base, err))}
 	}
 	if answer.StatusCode/100 != 2 {
-		why := &refused{Status: answer.StatusCode}
+		why := &refused{Status: answer.StatusCode, ours: true}
 		if json.Unmarshal(data, why) != nil || why.Detail == "" {
-			why.Detail = c.lang.Say("%s answers %s", c.base, answer.Status)
+			why.Detail, why.ours = c.lang.Say("%s answers %s", c.base, answer.Status), false
 		}
 		return why
 	}

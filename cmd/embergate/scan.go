@@ -45,7 +45,11 @@ func (f *wireFlags) open(cmd *cobra.Command, lang i18n.Lang, url string) (wire, 
 	}
 	section := conf.Parse(url, []byte(text+"}"), conf.OS())
 	f.daemon.lang = lang
-	if h := heldBy(cmd.Context(), &f.daemon, url); h != nil {
+	h, err := heldBy(cmd.Context(), &f.daemon, url)
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), lang.Say("the running daemon has this wire (endpoint %s); asking through it", h.endpoint))
 		return h, nil
 	}

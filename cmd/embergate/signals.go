@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
 	"embergate/gateway"
+	"embergate/gateway/configfile"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
@@ -78,6 +81,12 @@ func signalsImportVerb() *cobra.Command {
 			if err := checkMerged(cmd, file, merged); err != nil {
 				return err
 			}
+			if same, err := sameFile(file, out); err != nil || same {
+				if err == nil {
+					_, err = configfile.Save(file, text, merged, time.Now())
+				}
+				return err
+			}
 			return writeTo(cmd, out, merged)
 		},
 	}
@@ -101,6 +110,19 @@ func checkMerged(cmd *cobra.Command, file string, text []byte) error {
 		return invalid{errors.New(lang.Say("the configuration would have mistakes with this table; nothing is written. The lines are those of the new one:\n%s", problems.In(lang)))}
 	}
 	return nil
+}
+
+// sameFile tells whether two paths are of one file.
+func sameFile(a, b string) (bool, error) {
+	there, err := os.Stat(b)
+	if errors.Is(err, fs.ErrNotExist) || b == "" {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	here, err := os.Stat(a)
+	return err == nil && os.SameFile(here, there), err
 }
 
 // writeTo writes a whole file in the place of an old one, or to standard output.

@@ -35,8 +35,18 @@ type held struct {
 	identity map[uint8]string // of units that were looked at
 }
 
+// barred says what to do where a daemon is there and does not let this verb ask; nil where that is not so. A second master on
+// its wires is no way round.
+func barred(c *client, err error) error {
+	var no *refused
+	if errors.As(err, &no) && no.ours && (no.Status == http.StatusUnauthorized || no.Status == http.StatusForbidden) {
+		return errors.New(c.lang.Say("a daemon runs at %s and does not let this verb ask (%s): give it a token of role maintainer with --token-file, or run it as root or as the daemon's user", c.base, no.Detail))
+	}
+	return nil
+}
+
 // heldBy is the daemon's wire at a URL; nil where no daemon has it.
-func heldBy(ctx context.Context, c *client, raw string) *held {
+func heldBy(ctx context.Context, c *client, raw string) (*held, error) {
 	ctx, cancel := context.WithTimeout(ctx, locateTime)
 	defer cancel()
 	var status struct {
@@ -46,14 +56,14 @@ func heldBy(ctx context.Context, c *client, raw string) *held {
 		}
 	}
 	if err := c.get(ctx, "/api/v1/status", &status); err != nil {
-		return nil
+		return nil, barred(c, err)
 	}
 	for _, e := range status.Endpoints {
 		if e.Protocol == "modbus" && e.Up && sameWire(e.URL, raw) {
-			return &held{c, e.ID, map[uint8]string{}}
+			return &held{c, e.ID, map[uint8]string{}}, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // sameWire tells whether two addresses are one: of Modbus TCP the port may be left out.
@@ -110,7 +120,8 @@ func nowOf(ctx context.Context, c *client, site, device string) (readings []driv
 	short, cancel := context.WithTimeout(ctx, locateTime)
 	defer cancel()
 	if err := c.get(short, "/api/v1/site", &there); err != nil || there.ID != site {
-		return nil, false, nil
+		err = barred(c, err)
+		return nil, err != nil, err
 	}
 	var answer struct {
 		Readings []struct {
@@ -125,7 +136,8 @@ func nowOf(ctx context.Context, c *client, site, device string) (readings []driv
 		return nil, true, err
 	}
 	if err != nil {
-		return nil, false, nil
+		err = barred(c, err)
+		return nil, err != nil, err
 	}
 	for _, a := range answer.Readings {
 		r := drivers.Reading{Signal: a.Signal, Time: a.Time, Reason: drivers.Reason(a.Reason), Detail: a.Detail}

@@ -171,6 +171,11 @@ func setPassword(file *string) *cobra.Command {
 // newPassword is the first line of a file or of standard input; where that is a terminal, it is asked for twice, and not
 // shown.
 func newPassword(cmd *cobra.Command, lang i18n.Lang, file string) (string, error) {
+	return typedPassword(cmd, lang, file, lang.Say("Password"), lang.Say("The password once more"))
+}
+
+// typedPassword is the same for each prompt, or the first line of a file or of what is no terminal.
+func typedPassword(cmd *cobra.Command, lang i18n.Lang, file string, prompts ...string) (string, error) {
 	in := cmd.InOrStdin()
 	if file != "" && file != "-" {
 		f, err := os.Open(file)
@@ -191,8 +196,8 @@ func newPassword(cmd *cobra.Command, lang i18n.Lang, file string) (string, error
 		return strings.TrimRight(line, "\r\n"), nil
 	}
 	defer restore()
-	var typed [2]string
-	for i, prompt := range []string{lang.Say("Password"), lang.Say("The password once more")} {
+	typed := make([]string, len(prompts))
+	for i, prompt := range prompts {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: ", prompt)
 		line, err := lines.ReadString('\n')
 		fmt.Fprintln(cmd.ErrOrStderr())
@@ -201,13 +206,19 @@ func newPassword(cmd *cobra.Command, lang i18n.Lang, file string) (string, error
 		}
 		typed[i] = strings.TrimRight(line, "\r\n")
 	}
-	if typed[0] != typed[1] {
+	if typed[0] != typed[len(typed)-1] {
 		return "", invalid{errors.New(lang.Say("the two passwords are not the same"))}
 	}
 	return typed[0], nil
 }
 
 var errNoTerminal = errors.New("no terminal")
+
+// onTerminal tells whether somebody can type there.
+func onTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
 
 // hide turns off the echo of a terminal; the error says that it is none.
 func hide(f *os.File, wanted bool) (restore func(), err error) {

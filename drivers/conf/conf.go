@@ -199,6 +199,14 @@ func (s Section) Problems() Problems {
 	return all
 }
 
+// Text is the whole file as it was read; nil once it was forgotten.
+func (s Section) Text() []byte {
+	if s.doc == nil || s.doc.lines == nil {
+		return nil
+	}
+	return []byte(strings.Join(s.doc.lines, "\n"))
+}
+
 // Forget lets go of what a file and those it includes hold, some hundred bytes a key, once all has been read of it. It is
 // for the section of the whole file. What stays are the problems, and each section's place, path and own text; below it there
 // is nothing more.

@@ -86,6 +86,8 @@ type Options struct {
 	Host   string                                      // host name or address of console.listen; requests for any other than it and loopback are refused
 	Log    *slog.Logger
 
+	Operations Operations // on the daemon itself; nil: there are none
+
 	Access  *access.Access // nil: whoever reaches the console may do everything, as in the demonstration
 	Proxies []netip.Prefix // those whose word is taken for where a request comes from
 	Public  string         // the address under which people reach the console, https://host; "" where it is not known
@@ -153,7 +155,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.dutyRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.operationRoutes(), w.dutyRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.
