@@ -62,7 +62,6 @@ type Gateway struct {
 	signals     map[string]int // index in the model, by key; see spot
 	channels    *notify.Channels
 	uplinks     []uplink
-	unbuilt     []i18n.Text
 	plan        *duty.Plan     // who is on duty, and who is told; nil: there is no roster
 	sounder     []rules.Output // where nobody can be told
 	warnings    conf.Problems
@@ -124,9 +123,6 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	g.people = readPeople(root.At("duty").At("people"))
 	return g, nil
 }
-
-// Unbuilt names the parts that the configuration needs and this version does not have. Such a gateway is not to be run.
-func (g *Gateway) Unbuilt() []i18n.Text { return g.unbuilt }
 
 // Size is how much a configuration holds.
 type Size struct{ Endpoints, Devices, Signals, Rules int }

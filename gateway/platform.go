@@ -13,6 +13,7 @@ import (
 	"embergate/gateway/notify"
 	"embergate/gateway/store"
 	uplinks "embergate/gateway/uplink"
+	"embergate/gateway/uplink/gbt26875"
 	"embergate/gateway/uplink/influx"
 	"embergate/gateway/uplink/mqtt"
 )
@@ -51,7 +52,20 @@ func (p toBroker) run(ctx context.Context, h *hub) error {
 	return p.Run(ctx, stampedJournal{siteJournal{h.store}, h.g.built}, h)
 }
 
-func (p toBroker) backlog(_ store.QueueStats, last int64) store.QueueStats {
+func (p toBroker) backlog(_ store.QueueStats, last int64) store.QueueStats { return waiting(p, last) }
+
+// toCentre is an uplink to a fire centre. Its queue is the journal, as with a broker, and it gets that as it is: an alarm
+// does not wait for the clock.
+type toCentre struct{ *gbt26875.Uplink }
+
+func (toCentre) Point(influx.Point) {}
+
+func (p toCentre) run(ctx context.Context, h *hub) error { return p.Run(ctx, siteJournal{h.store}, h) }
+
+func (p toCentre) backlog(_ store.QueueStats, last int64) store.QueueStats { return waiting(p, last) }
+
+// waiting is the backlog of an uplink whose queue is the journal.
+func waiting(p interface{ Waiting() (int64, time.Time) }, last int64) store.QueueStats {
 	sent, oldest := p.Waiting()
 	if sent < 0 {
 		return store.QueueStats{Oldest: oldest}
@@ -64,7 +78,7 @@ func (h *hub) backlog(u uplink) store.QueueStats { return u.backlog(h.queues[u.i
 
 // tellAlarms gives platforms the list of open alarms, but for what is of a test.
 func (h *hub) tellAlarms() {
-	if !slices.ContainsFunc(h.g.uplinks, func(u uplink) bool { return u.kind == "mqtt" }) {
+	if !slices.ContainsFunc(h.g.uplinks, func(u uplink) bool { return u.kind != "influxdb" }) {
 		return
 	}
 	open := slices.DeleteFunc(h.board.Open(), func(a alarm.Alarm) bool { return a.Test })
@@ -82,6 +96,22 @@ func (g *Gateway) newBroker(at conf.Section, id string) *mqtt.Uplink {
 		ID: id, Site: g.cfg.Site.ID, Devices: devices, Unit: unit, Body: g.bodyOf, Log: g.Log.With("uplink", id),
 		Observe: func(outcome string) { g.metrics.batches.WithLabelValues(id, outcome).Inc() },
 	})
+}
+
+func (g *Gateway) newCentre(at conf.Section, id string) *gbt26875.Uplink {
+	o := gbt26875.Options{
+		ID: id, Version: g.Version, Location: g.location, Devices: g.devices(), Log: g.Log.With("uplink", id),
+		Observe: func(outcome string) { g.metrics.batches.WithLabelValues(id, outcome).Inc() },
+	}
+	for _, z := range g.cfg.Zones {
+		o.Zones = append(o.Zones, gbt26875.Zone{ID: z.ID, Path: g.places[z.ID].Path})
+	}
+	if g.plan != nil {
+		for _, p := range g.plan.People {
+			o.People = append(o.People, p.Name)
+		}
+	}
+	return gbt26875.New(at, o)
 }
 
 // bodyOf is what platforms are told of an event, in the shape of a webhook's; nil of one that is not for them.

@@ -214,6 +214,23 @@ func (h *hub) AnswerCheck(ctx context.Context, id string, a alarm.Act) (d consol
 	return d, err
 }
 
+// OrderCheck begins a duty check that a platform asks for.
+func (h *hub) OrderCheck(ctx context.Context, answer time.Duration) error {
+	return h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
+		if h.rounds.checks == nil {
+			return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("there is no duty roster")}
+		}
+		e, ok := h.rounds.checks.Order(now, answer)
+		if !ok {
+			return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("nobody is on duty")}
+		}
+		if e != nil {
+			h.rounds.check(now, *e)
+		}
+		return nil, nil
+	})
+}
+
 func ptr[T any](v T) *T { return &v }
 
 // Hazards are all that are known, the urgent ones first.

@@ -8,7 +8,6 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
-	"embergate/drivers/i18n"
 	"embergate/gateway/store"
 	"embergate/gateway/uplink/influx"
 )
@@ -40,8 +39,8 @@ func (k queueKeys) check(s conf.Section) store.QueueLimit {
 	return store.QueueLimit{Bytes: k.Bytes, Age: k.Age}
 }
 
-// uplinkKinds are the kinds of uplinks that a configuration may name; the value tells whether this version has it.
-var uplinkKinds = map[string]bool{"influxdb": true, "mqtt": true, "gbt26875": false}
+// uplinkKinds are the kinds of uplinks that a configuration may name.
+var uplinkKinds = []string{"gbt26875", "influxdb", "mqtt"}
 
 func (g *Gateway) readUplinks(sections []conf.Section) {
 	ids := map[string]bool{}
@@ -51,7 +50,7 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 			Queue queueKeys `yaml:"queue"`
 		}{Queue: queueKeys{Bytes: queueBytes}}
 		kinds := map[string]conf.Section{}
-		for kind := range uplinkKinds {
+		for _, kind := range uplinkKinds {
 			kinds[kind] = conf.Section{}
 		}
 		s.Decode(&own, kinds)
@@ -65,7 +64,7 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 		}
 		ids[own.ID] = true
 		if len(kinds) != 1 {
-			s.Problem("an uplink has exactly one kind: %s", strings.Join(slices.Sorted(maps.Keys(uplinkKinds)), ", "))
+			s.Problem("an uplink has exactly one kind: %s", strings.Join(uplinkKinds, ", "))
 			continue
 		}
 		kind := slices.Collect(maps.Keys(kinds))[0]
@@ -80,24 +79,8 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 		case "mqtt":
 			g.uplinks = append(g.uplinks, uplink{own.ID, kind, toBroker{g.newBroker(at, own.ID)}, limit})
 		case "gbt26875":
-			checkFireCentre(at)
+			g.uplinks = append(g.uplinks, uplink{own.ID, kind, toCentre{g.newCentre(at, own.ID)}, limit})
 		}
-		if !uplinkKinds[kind] {
-			g.unbuilt = append(g.unbuilt, i18n.T("uplink %s: %s is not built in this version", own.ID, kind))
-		}
-	}
-}
-
-// checkFireCentre reports mistakes in the keys of an uplink to a fire centre (GB/T 26875.3).
-func checkFireCentre(s conf.Section) {
-	var c struct {
-		Address string `yaml:"address"`
-		Source  string `yaml:"source"`
-	}
-	s.Decode(&c)
-	checkAddress(s.At("address"), c.Address)
-	if c.Source == "" {
-		s.At("source").Problem("the uplink needs the source address that the centre gave this site")
 	}
 }
 

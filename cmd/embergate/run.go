@@ -173,9 +173,6 @@ func (d *daemonOf) build() (*gateway.Gateway, error) {
 	for _, w := range g.Warnings() {
 		d.log.Warn("configuration warning", "at", w.In(i18n.English))
 	}
-	if missing := g.Unbuilt(); len(missing) > 0 {
-		return nil, errors.New(lang.Say("this configuration cannot run yet:\n%s", lines(lang, missing)))
-	}
 	if err := configfile.Keep(d.file, root.Text(), time.Now()); err != nil {
 		d.log.Warn("configuration not kept, a later change cannot be taken back", "err", err)
 	}

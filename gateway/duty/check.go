@@ -133,6 +133,24 @@ func (c *Checks) Tick(now time.Time, busy bool) (e CheckEvent, ok bool) {
 	return CheckEvent{}, false
 }
 
+// Order begins a check that somebody outside asks for, of the shift that is on, busy or not. One that is open is enough,
+// and none begins. ok is false where nobody is on duty. answer is the time that there is; 0: as usual.
+func (c *Checks) Order(now time.Time, answer time.Duration) (e *CheckEvent, ok bool) {
+	if c.Open != nil {
+		return nil, true
+	}
+	for _, t := range c.plan.Turns(now, now.Add(1)) {
+		if check, asked := c.ask(now, t.Shift); asked {
+			if answer > 0 {
+				check.Until = now.Add(min(max(answer, time.Minute), longestAnswer))
+				c.Open.Until = check.Until
+			}
+			return &CheckEvent{Check: check}, true
+		}
+	}
+	return nil, false
+}
+
 // ask begins a check of a shift that is on.
 func (c *Checks) ask(now time.Time, shift string) (Check, bool) {
 	for _, t := range c.plan.Turns(now, now.Add(1)) {

@@ -1,0 +1,135 @@
+// Package gbt26875 reports to a fire brigade's monitoring centre as a user information transmission device does after
+// GB/T 26875.3-2011: over one TCP connection, each packet confirmed by the centre.
+//
+//	journal ──events, in order──▶ type 2, what became of a part; 4 and 24, what people did ──┐
+//	Alarms ──what is open now──▶ types 1 and 21, systems and this gateway ───────────────────┼─▶ one packet ─▶ confirm
+//	Readings ──the latest──▶ type 3, analog values ──────────────────────────────────────────┘
+//	                                    requests, the clock (90), duty checks (91) ◀── centre
+//
+// # Delivery
+//
+// Events come from the journal, from a place of their own in it, and leave it when the centre has confirmed them: at least
+// once, in order. A fire that waits behind many others goes first. A packet that is not confirmed is sent again three
+// times with its serial number (6.5); then the connection is given up and made anew. One that the centre denies is shown
+// as refused, and the next goes. Of states and values only the latest are sent, so an outage makes nothing grow.
+//
+// Clauses and tables are those of GB/T 26875.3-2011, read in a public transcription and compared with two independent
+// implementations; testdata/published.txt holds packets that others published.
+//
+// # Concurrency
+//
+// Readings, Alarms, Wake, Status and Waiting may be called from any goroutine and return at once: a centre that is slow,
+// silent or hostile holds up nobody. Run is called once; its goroutine alone writes to the centre.
+package gbt26875
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"embergate/drivers"
+	"embergate/drivers/conf"
+	"embergate/gateway/alarm"
+	"embergate/gateway/uplink"
+)
+
+// Options are what the gateway gives an uplink besides its configuration.
+type Options struct {
+	ID       string
+	Version  string // of the program: 1.2.3
+	Location *time.Location
+	Devices  []drivers.Device
+	Zones    []Zone   // in the order of the configuration
+	People   []string // names; who is first is operator 1
+	Log      *slog.Logger
+	// Observe is told the outcome of every packet: accepted, retry or refused. It may be nil.
+	Observe func(outcome string)
+}
+
+// Zone is a place in the home, with its path from the root of the tree.
+type Zone struct{ ID, Path string }
+
+// Acts are what a centre may ask of the home.
+type Acts interface {
+	// OrderCheck asks those on duty to show that they are there, within so long. One that is under way is enough.
+	OrderCheck(ctx context.Context, answer time.Duration) error
+}
+
+// Uplink speaks to one centre. The zero value is of no use: New makes it.
+type Uplink struct {
+	o        Options
+	settings settings
+	plan     plan
+	states   states
+	stand    *uplink.Stand
+	feed     *uplink.Feed
+	wake     chan struct{} // capacity 1
+	dial     func(context.Context) (net.Conn, error)
+
+	// Run's goroutine only:
+	serial  uint16         // of the next packet
+	sent    map[part]state // what the centre was told of parts
+	known   bool           // sent is complete: a part that is not in it is normal
+	ahead   map[string]int // fires that were told before their turn, by alarm, with the count of triggers
+	due     []string       // signals whose values are to be sent
+	round   time.Time      // when they were listed
+	clockAt time.Time      // when the centre's clock was logged
+	called  time.Time      // when it last called for a duty check
+}
+
+// New reads the gbt26875: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
+func New(s conf.Section, o Options) *Uplink {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Observe == nil {
+		o.Observe = func(string) {}
+	}
+	if o.Location == nil {
+		o.Location = time.UTC
+	}
+	u := &Uplink{
+		o: o, settings: readSettings(s, o), wake: make(chan struct{}, 1),
+		stand: uplink.NewStand(o.Log, "not connected yet"), feed: uplink.NewFeed(o.ID, o.Log),
+		sent: map[part]state{}, ahead: map[string]int{},
+	}
+	u.plan = newPlan(u.settings, o)
+	u.states.values = map[string]drivers.Reading{}
+	u.dial = u.settings.dial
+	return u
+}
+
+// Readings takes the readings of one device. It never blocks and never fails.
+func (u *Uplink) Readings(_ drivers.Device, batch []drivers.Reading) {
+	u.states.take(batch, u.plan.analogs)
+}
+
+// Alarms takes the list of the open alarms; the latest counts.
+func (u *Uplink) Alarms(open []alarm.Alarm) {
+	u.states.setAlarms(open)
+	u.Wake()
+}
+
+// Wake says that there are new events in the journal.
+func (u *Uplink) Wake() {
+	select {
+	case u.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Status is how the uplink stands.
+func (u *Uplink) Status() uplink.Status { return u.stand.Status() }
+
+// Waiting tells the number of the last event that the centre confirmed, and since when something waits, as of a Feed.
+func (u *Uplink) Waiting() (sent int64, oldest time.Time) { return u.feed.Waiting(u.stand.Lost()) }
+
+// Run connects and sends until ctx ends, and returns nil.
+func (u *Uplink) Run(ctx context.Context, j uplink.Journal, acts Acts) error {
+	u.feed.Disk(u.plan.number(ctx, j, u.o.ID))
+	u.stand.Keep(ctx,
+		func(ctx context.Context) error { return u.converse(ctx, j, acts) },
+		func(ctx context.Context) { u.feed.Next(ctx, j, 1) }) // to know what waits
+	return nil
+}

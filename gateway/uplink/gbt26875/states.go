@@ -1,0 +1,221 @@
+package gbt26875
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"embergate/drivers"
+	"embergate/gateway/alarm"
+	"embergate/rules"
+)
+
+// states is the latest of what is not in the journal. It is as large as the configuration.
+type states struct {
+	mu     sync.Mutex
+	values map[string]drivers.Reading // the latest good one of a signal
+	fresh  map[string]bool            // those that came since the last round
+	open   []alarm.Alarm
+	listed bool // alarms are known
+	unseen bool // the list is newer than what was read of the journal
+}
+
+func (st *states) take(batch []drivers.Reading, wanted map[string]scale) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	for _, r := range batch {
+		if _, ok := wanted[r.Signal]; ok && r.Quality == drivers.Good && !r.Retained {
+			r.Raw, r.Detail = nil, ""
+			st.values[r.Signal] = r
+			if st.fresh == nil {
+				st.fresh = map[string]bool{}
+			}
+			st.fresh[r.Signal] = true
+		}
+	}
+}
+
+// list answers the signals that have a value since the last time, in order.
+func (st *states) list() []string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	keys := make([]string, 0, len(st.fresh))
+	for key := range st.fresh {
+		keys = append(keys, key)
+	}
+	clear(st.fresh)
+	slices.Sort(keys)
+	return keys
+}
+
+func (st *states) value(key string) (drivers.Reading, bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r, ok := st.values[key]
+	return r, ok
+}
+
+func (st *states) setAlarms(open []alarm.Alarm) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.open, st.listed, st.unseen = open, true, true
+}
+
+// seen says that the journal is going to be read: it then has what the list has.
+func (st *states) seen() {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.unseen = false
+}
+
+// alarms are the open ones; settled tells that the journal was read since.
+func (st *states) alarms() (open []alarm.Alarm, settled bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.open, st.listed && !st.unseen
+}
+
+// stateOf is the state of a part, as of an event of one of its alarms, or now: what that alarm makes of it, and what its
+// other open alarms do.
+func (u *Uplink) stateOf(at part, of *alarm.Alarm) state {
+	open, _ := u.states.alarms()
+	st := normal
+	if of != nil {
+		st |= u.plan.bits(*of)
+		if of.Drill && of.Active() {
+			st &^= normal
+		}
+	}
+	for _, a := range open {
+		if of != nil && a.ID == of.ID {
+			continue
+		}
+		if p, _ := u.plan.partOf(a); p == at {
+			st |= u.plan.bits(a)
+			if a.Drill && a.Active() {
+				st &^= normal
+			}
+		}
+	}
+	return st &^ busFault // a part has no such bit
+}
+
+// systemStates are the states of all systems now.
+func (u *Uplink) systemStates() map[system]state {
+	open, _ := u.states.alarms()
+	all := map[system]state{}
+	for _, s := range u.plan.systems {
+		all[s] = normal
+	}
+	for _, a := range open {
+		p, _ := u.plan.partOf(a)
+		all[p.system] |= u.plan.bits(a)
+		if a.Drill && a.Active() {
+			all[p.system] &^= normal
+		}
+	}
+	return all
+}
+
+// ownState is the state of the gateway now.
+func (u *Uplink) ownState() byte {
+	own := ownNormal
+	for _, st := range u.systemStates() {
+		if st&normal == 0 {
+			own &^= ownNormal
+		}
+		for bit, ours := range map[state]byte{fire: ownFire, fault: ownFault, powerFault: ownMains, busFault: ownWires} {
+			if st&bit != 0 {
+				own |= ours
+			}
+		}
+	}
+	return own
+}
+
+// word is what the centre is told of an event: one object.
+type word struct {
+	kind   kind
+	object []byte
+	part   part  // of a partState
+	state  state // and what it is
+}
+
+// told is what the centre is told of an event; ok is false where that is nothing.
+func (u *Uplink) told(e alarm.Event) (w word, ok bool) {
+	at := e.Time.In(u.o.Location)
+	operator := u.plan.people[e.By]
+	acted := func(a act) (word, bool) {
+		return word{kind: deviceAct, object: stamp([]byte{byte(a), operator}, at)}, true
+	}
+	switch e.Type {
+	case alarm.EventRaised, alarm.EventCounted, alarm.EventLowered, alarm.EventCleared, alarm.EventFaultRaised, alarm.EventFaultCleared,
+		alarm.EventShelved, alarm.EventUnshelved, alarm.EventClosed:
+		if e.Alarm == nil || e.Alarm.Level == rules.LevelNotice {
+			return w, false
+		}
+		return u.became(e, at)
+	case alarm.EventAcknowledged: // the device's own record has no bit for it
+		if e.Alarm == nil || e.Alarm.Drill {
+			return w, false
+		}
+		p, _ := u.plan.partOf(*e.Alarm)
+		return word{kind: systemAct, object: p.acted(confirms, operator, at)}, true
+	case alarm.EventSilenced:
+		return acted(silence)
+	case alarm.EventReset:
+		return acted(reset)
+	case "duty.answered":
+		return acted(present)
+	case "drill.started":
+		return acted(tests)
+	}
+	return w, false
+}
+
+// became is what became of a part. The end of an alarm that had cleared says nothing new.
+func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
+	if count, early := u.ahead[e.Alarm.ID]; early && count == e.Alarm.Count && (e.Type == alarm.EventRaised || e.Type == alarm.EventCounted) {
+		return w, false
+	}
+	p, text := u.plan.partOf(*e.Alarm)
+	st := u.stateOf(p, e.Alarm)
+	if before, known := u.sent[p]; e.Type == alarm.EventClosed && known && before == st {
+		return w, false
+	}
+	return word{partState, p.object(st, text, at), p, st}, true
+}
+
+// differing are the parts of which the centre knows another state than the list of alarms says: what is not in the journal,
+// since the disk refuses it, or was seen together with what came after it.
+func (u *Uplink) differing() (parts []part) {
+	open, settled := u.states.alarms()
+	if !settled {
+		return nil
+	}
+	now := map[part]state{}
+	for at := range u.sent {
+		now[at] = normal
+	}
+	for _, a := range open {
+		at, text := u.plan.partOf(a)
+		if a.Level != rules.LevelNotice {
+			now[at] = normal
+			if _, device := u.plan.parts[a.Device]; !device {
+				u.plan.texts[at] = text
+			}
+		}
+	}
+	for at := range now {
+		st := u.stateOf(at, nil)
+		before, known := u.sent[at]
+		switch {
+		case !known && !u.known:
+			u.sent[at] = st // of an earlier run, which told it
+		case !known && st != normal || known && st != before:
+			parts = append(parts, at)
+		}
+	}
+	u.known = true
+	return parts
+}
