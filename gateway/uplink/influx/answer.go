@@ -154,8 +154,7 @@ func sort(status int, header http.Header, body []byte) *refusal {
 	case status == http.StatusRequestEntityTooLarge:
 		r.verdict = tooLarge
 	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity:
-		r.verdict = unclear
-		said.sort(r)
+		r.verdict = said.sort(r)
 	default: // 401, 403, 404, a redirect, 415
 		r.verdict = hold
 	}
@@ -215,24 +214,33 @@ var (
 	partialWords = regexp.MustCompile(`(?i)partial write`)
 	parseWords   = regexp.MustCompile(`(?i)unable to parse|pars(e|ing)\b.*(line protocol|write_lp)|line protocol pars|missing (field|tag) value|invalid (number|boolean|field format)`)
 	droppedWords = regexp.MustCompile(`dropped[ =](\d+)`)
+
+	// InfluxDB 3 answers 400 to these too, on the path of 2 (its http.rs, V2WriteApiError); no line is at fault.
+	laterWords = regexp.MustCompile(`(?i)overloaded|try again later|error from (wal|persister)`)
+	holdWords  = regexp.MustCompile(`(?i)access denied|(read|compactor)-only server`)
 )
 
 // sort tells refusals of lines apart: some lost and the others kept, or nothing kept.
-func (r reply) sort(into *refusal) {
+func (r reply) sort(into *refusal) verdict {
 	switch {
 	case partialWords.MatchString(into.words):
-		into.verdict = linesKept
-	case parseWords.MatchString(into.words) || len(r.refused) > 0:
-		into.verdict = lineLost
-	}
-	if m := droppedWords.FindStringSubmatch(into.words); m != nil {
-		into.dropped, _ = strconv.Atoi(m[1])
-	}
-	if len(r.refused) < 100 && into.verdict == linesKept {
-		for _, l := range r.refused {
-			into.lines = append(into.lines, refusedLine{l.Line, l.Words})
+		if m := droppedWords.FindStringSubmatch(into.words); m != nil {
+			into.dropped, _ = strconv.Atoi(m[1])
 		}
+		if len(r.refused) < 100 {
+			for _, l := range r.refused {
+				into.lines = append(into.lines, refusedLine{l.Line, l.Words})
+			}
+		}
+		return linesKept
+	case parseWords.MatchString(into.words) || len(r.refused) > 0:
+		return lineLost
+	case laterWords.MatchString(into.words):
+		return retry
+	case holdWords.MatchString(into.words):
+		return hold
 	}
+	return unclear
 }
 
 // retryAfter reads both forms of Retry-After (RFC 9110, 10.2.3). A date is taken by the server's clock where it tells

@@ -63,6 +63,9 @@ func TestBadLinesAreIsolated(t *testing.T) {
 		{"InfluxDB 3 keeps nothing and names the first", func(l []string) (answer, []string) {
 			return sieve(l, 400, `{"error":"parsing failed for write_lp endpoint","data":{"original_line":"x","line_number":1,"error_message":"No fields were provided"}}`, false)
 		}, 60},
+		{"InfluxDB 3 keeps the others and does not say which", func(l []string) (answer, []string) {
+			return sieve(l, 400, `{"code":"invalid","message":"partial write of line protocol occurred"}`, true)
+		}, 60},
 		{"a body over 40 lines is too large, and one cannot be parsed", func(l []string) (answer, []string) {
 			if len(l) > 40 {
 				return said(413, ""), nil

@@ -173,7 +173,8 @@ func TestVictoriaMetrics(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	server := exec.Command(path, "-storageDataPath="+t.TempDir(), "-httpListenAddr="+address, "-retentionPeriod=100y", "-loggerLevel=ERROR")
+	// A batch whose answer came too late is sent again, and this server keeps a point twice unless told not to.
+	server := exec.Command(path, "-storageDataPath="+t.TempDir(), "-httpListenAddr="+address, "-retentionPeriod=100y", "-dedup.minScrapeInterval=1ms", "-loggerLevel=ERROR")
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +201,10 @@ func TestVictoriaMetrics(t *testing.T) {
 	client := &http.Client{Timeout: 2 * time.Second}
 	defer client.CloseIdleConnections()
 	read := func(match string) (labels map[string]string, values []float64) {
+		// It shows what it took some seconds later, or when it is told to.
+		if answer, err := client.Get("http://" + address + "/internal/force_flush"); err == nil {
+			answer.Body.Close()
+		}
 		answer, err := client.Get("http://" + address + "/api/v1/export?" + url.Values{"match[]": {match}}.Encode())
 		if err != nil {
 			return nil, nil
