@@ -81,10 +81,10 @@ type Driver interface {
 // ErrPanic is wrapped by the error of a Run that ended because a goroutine of the driver panicked.
 var ErrPanic = errors.New("driver panicked")
 
-// Writer is a driver that can set outputs. Write returns when the device confirmed the value, or an error that says why
-// not. It is safe to call while Run runs, and fails at once while it does not.
+// Writer is a driver that can set outputs. Write returns the value that the device confirmed, which is what its registers can hold
+// of the one wanted, or an error that says why not. It is safe to call while Run runs, and fails at once while it does not.
 type Writer interface {
-	Write(ctx context.Context, signal string, value float64) error
+	Write(ctx context.Context, signal string, value float64) (confirmed float64, err error)
 }
 
 // Planner is a driver that knows beforehand how busy its wire is going to be.
@@ -107,6 +107,13 @@ type Asker interface {
 	// ReadNow reads a device out of its period and answers what was emitted, in the order of its signals. The error says why it
 	// could not be asked (not connected, no such device); a device that fails is in the readings.
 	ReadNow(ctx context.Context, device string) ([]Reading, error)
+}
+
+// Trier is a driver that can read a device which it does not have, before somebody adds it.
+type Trier interface {
+	// Try reads a device of another driver of the same protocol, which does not run, once: as a poll of it would, through the queue
+	// of this one's wire. Nothing is emitted. The error says why it could not be asked; a device that fails is in the readings.
+	Try(ctx context.Context, of Driver, device string) ([]Reading, error)
 }
 
 // Inspector is a driver whose wire a person may look at while it polls, through the same queue: units and registers that

@@ -34,6 +34,7 @@ type hub struct {
 	rules      map[string]*rules.Rule // by the key of an instance
 	bySignal   map[string][]*rules.Instance
 	outputs    *outputs
+	hands      *hands         // what people write
 	duty       *duties        // who is told
 	paths      *paths         // detectors that are seen over more than one
 	exercise   *exercise      // zones under test, and a drill
@@ -117,7 +118,7 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 		h.queues[u.id] = st.Queue(u.id, u.limit)
 	}
 	h.duty = newDuties(ctx, h, now)
-	h.outputs = newOutputs(h, now)
+	h.outputs, h.hands = newOutputs(h, now), newHands(h)
 	h.exercise = newExercise(h, now)
 	h.rounds = newRounds(ctx, h, now)
 	h.daily = newDailyTest(ctx, h)

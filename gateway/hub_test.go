@@ -36,6 +36,8 @@ type script struct {
 	runs    int
 	written []string
 	refuse  int // so many writes fail
+	hang    int // so many writes end only when they are given up
+	hanging int // of those, how many are under way
 }
 
 func newScript() *script {
@@ -75,15 +77,24 @@ func (s *script) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	}
 }
 
-func (s *script) Write(_ context.Context, signal string, value float64) error {
+func (s *script) Write(ctx context.Context, signal string, value float64) (float64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hang > 0 {
+		s.hang--
+		s.hanging++
+		s.mu.Unlock()
+		<-ctx.Done()
+		s.mu.Lock()
+		s.hanging--
+		return 0, ctx.Err()
+	}
 	if s.refuse > 0 {
 		s.refuse--
-		return errors.New("the relay does not answer")
+		return 0, errors.New("the relay does not answer")
 	}
 	s.written = append(s.written, fmt.Sprintf("%s=%g", signal, value))
-	return nil
+	return value, nil
 }
 
 func (s *script) outputs() string {

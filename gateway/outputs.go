@@ -135,6 +135,9 @@ func (o *outputs) wants(a alarm.Alarm, key string, r *order) bool {
 // after the start, if its alarm still wants it.
 func (o *outputs) restAll() map[string]float64 {
 	o.stopping = true
+	for _, giveUp := range o.h.hands.underWay {
+		giveUp()
+	}
 	rests := map[string]float64{}
 	for key, r := range o.orders {
 		if r.RestOnStop && r.Alarm != "" {
@@ -162,7 +165,7 @@ func (h *hub) restOutputs() {
 	for key, value := range rests {
 		writes.Go(func() {
 			kind, note := "output.written", fmt.Sprintf("%s = %g, at rest while the gateway is stopped", key, value)
-			if err := h.g.write(key, value); err != nil {
+			if _, err := h.g.write(context.Background(), key, value); err != nil {
 				kind, note = "output.failed", note+": "+firstLine(err.Error())
 				h.log.Error("output not at rest", "signal", key, "value", value, "err", err)
 			}
@@ -244,9 +247,9 @@ func (o *outputs) next() time.Time {
 			next = t
 		}
 	}
-	for _, r := range o.orders {
+	for key, r := range o.orders {
 		earlier(r.Back)
-		if !r.Done && !r.busy {
+		if !r.Done && !r.busy && o.h.hands.underWay[key] == nil {
 			earlier(r.next)
 		}
 	}
@@ -299,10 +302,14 @@ func (o *outputs) work(now time.Time) {
 		if r.Done || r.busy || now.Before(r.next) || o.stopping {
 			continue
 		}
+		if giveUp := o.h.hands.underWay[key]; giveUp != nil {
+			giveUp() // what an alarm wants is written as soon as that has ended
+			continue
+		}
 		r.busy = true
 		generation, value := r.generation, r.Value
 		o.h.writes.Go(func() {
-			err := o.h.g.write(key, value)
+			_, err := o.h.g.write(context.Background(), key, value)
 			o.h.post(func(now time.Time) { o.wrote(now, key, generation, err) })
 		})
 	}
@@ -341,13 +348,13 @@ func (o *outputs) wrote(now time.Time, key string, generation int, err error) {
 	o.h.record(now, "output.written", note)
 }
 
-// write asks the driver of a signal.
-func (g *Gateway) write(key string, value float64) error {
+// write has the driver of a signal set it, and answers what the device confirmed.
+func (g *Gateway) write(ctx context.Context, key string, value float64) (confirmed float64, err error) {
 	w := g.writer(key)
 	if w == nil {
-		return fmt.Errorf("write %s: no driver can", key)
+		return 0, fmt.Errorf("write %s: no driver can", key)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	return w.Write(ctx, key, value)
 }

@@ -277,7 +277,7 @@ func pageSignal(s *signal, lang string) console.Signal {
 	kind := s.Of()
 	p := console.Signal{
 		ID: s.Signal.ID, Name: s.Name.In(lang), Kind: s.Kind, Class: string(kind.Class), Unit: unit(*s.Signal), Form: kind.Form,
-		Value: s.Value, Quality: s.Quality, Reason: s.Reason, Detail: s.Detail, Time: s.good.Time, Since: s.since,
+		Value: s.Value, Quality: s.Quality, Reason: s.Reason, Detail: s.Detail, Time: s.good.Time, Since: s.since, Output: outputOf(*s.Signal),
 	}
 	if p.Name == "" {
 		p.Name = i18n.Lang(lang).Say(kind.Name)

@@ -212,31 +212,31 @@ func writes(t *testing.T, f Fixture) {
 	}
 	soon, end := context.WithTimeout(t.Context(), patience)
 	defer end()
-	if err := w.Write(soon, f.Output, 1); err == nil {
+	if _, err := w.Write(soon, f.Output, 1); err == nil {
 		t.Error("a write succeeded although the driver does not run")
 	}
 	r := start(t, f, noHurdle)
 	r.connected()
 	for _, value := range []float64{1, 0, 1} {
-		if err := w.Write(soon, f.Output, value); err != nil {
-			t.Errorf("write %v: %v", value, err)
+		if confirmed, err := w.Write(soon, f.Output, value); err != nil || confirmed != value {
+			t.Errorf("write %v: confirmed %v, %v", value, confirmed, err)
 		}
 		if got := f.Written(); got != value {
 			t.Errorf("after a write of %v the device has %v", value, got)
 		}
 	}
 	for _, signal := range []string{f.Endpoint + "." + drivers.LinkSignal, "nowhere.nothing", ""} {
-		if err := w.Write(soon, signal, 1); err == nil {
+		if _, err := w.Write(soon, signal, 1); err == nil {
 			t.Errorf("a write of %q succeeded", signal)
 		}
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := w.Write(ended, f.Output, 0); err == nil && f.Written() != 0 {
+	if _, err := w.Write(ended, f.Output, 0); err == nil && f.Written() != 0 {
 		t.Error("a write that was given up reports success and wrote nothing")
 	}
 	r.stop()
-	if err := w.Write(soon, f.Output, 1); err == nil {
+	if _, err := w.Write(soon, f.Output, 1); err == nil {
 		t.Error("a write succeeded after the driver had ended")
 	}
 	if soon.Err() != nil {

@@ -108,7 +108,7 @@ func TestADeviceOutOfServiceIsLeftAlone(t *testing.T) {
 		p := &peer{framing: tcp, answer: echo}
 		r := start(t, one(t, p, tcpURL, `disabled: true, signals: [{id: v, kind: valve, at: "coil:1", writable: true}]`))
 		time.Sleep(5 * time.Second)
-		if err := r.Write(t.Context(), "d.v", 1); err == nil {
+		if _, err := r.Write(t.Context(), "d.v", 1); err == nil {
 			t.Error("it was written")
 		}
 		if n := len(p.seen()); n != 0 || len(r.Devices()) != 1 || len(r.all()) != 1 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"embergate/drivers"
 )
@@ -37,6 +39,27 @@ func (d *driver) ReadNow(ctx context.Context, device string) ([]drivers.Reading,
 	case <-ctx.Done():
 		return nil, fmt.Errorf("modbus %s: read %s: %w", d.ID, device, ctx.Err())
 	}
+}
+
+// Try polls a device of another configuration once.
+func (d *driver) Try(ctx context.Context, of drivers.Driver, id string) ([]drivers.Reading, error) {
+	other, ours := of.(*driver)
+	if !ours {
+		return nil, fmt.Errorf("modbus %s: try %s: %w", d.ID, id, errors.ErrUnsupported)
+	}
+	i := slices.IndexFunc(other.devices, func(dev *device) bool { return dev.ID == id })
+	if i < 0 {
+		return nil, fmt.Errorf("modbus %s: try %s: no such device", d.ID, id)
+	}
+	b, err := d.bus()
+	if err != nil {
+		return nil, err
+	}
+	readings := newPoller(d, other.devices[i], b.ses, time.Now()).poll(ctx)
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("modbus %s: try %s: %w", d.ID, id, err)
+	}
+	return readings, nil
 }
 
 // bus is the wire as it is now, for one who looks.
@@ -85,4 +108,5 @@ func (d *driver) Registers(ctx context.Context, unit uint8, at string, n int) ([
 var (
 	_ drivers.Asker     = (*driver)(nil)
 	_ drivers.Inspector = (*driver)(nil)
+	_ drivers.Trier     = (*driver)(nil)
 )

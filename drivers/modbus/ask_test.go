@@ -135,3 +135,45 @@ func TestFramesAreLoggedWhileSomebodyWantsIt(t *testing.T) {
 		}
 	})
 }
+
+// TestADeviceIsTriedBeforeItIsConfigured (UI09): over the wire of the driver that runs, once, behind everything else; nothing is emitted.
+func TestADeviceIsTriedBeforeItIsConfigured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+			if unit == 9 {
+				return reply{}
+			}
+			return echo(unit, pdu)
+		}}
+		r := start(t, one(t, p, tcpURL+", retries: 0", `every: 1h, signals: [{id: a, kind: number, at: "holding:1"}]`))
+		time.Sleep(20 * time.Second)
+		next := func(unit string) drivers.Driver {
+			return configure(t, p.dial, `endpoints: [{modbus: {`+tcpURL+`}, devices: [{id: fresh, unit: `+unit+`, signals: [{id: a, kind: number, at: "holding:7"}, {id: b, kind: voltage, at: "holding:300", scale: 0.1}]}]}]`)[0]
+		}
+		readings, err := r.Try(t.Context(), next("5"), "fresh")
+		if err != nil || len(readings) != 2 || readings[0].Signal != "fresh.a" || readings[0].Value != 7 || readings[1].Value != 30 {
+			t.Errorf("%+v, %v", readings, err)
+		}
+		readings, err = r.Try(t.Context(), next("9"), "fresh")
+		if err != nil || len(readings) != 2 || readings[0].Reason != drivers.Timeout || readings[0].Quality != drivers.Bad {
+			t.Errorf("one that is silent: %+v, %v", readings, err)
+		}
+		if _, err := r.Try(t.Context(), next("5"), "other"); err == nil {
+			t.Error("a device that there is not was read")
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if _, err := r.Try(ended, next("5"), "fresh"); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+		if n := len(r.batches); n != 2 {
+			t.Errorf("%d batches, want the link and one poll", n)
+		}
+		if _, err := r.Try(t.Context(), next("5"), "fresh"); !errors.Is(err, errNotConnected) {
+			t.Errorf("while it does not run: %v", err)
+		}
+	})
+}

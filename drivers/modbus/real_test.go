@@ -166,13 +166,13 @@ func readsAndWrites(t *testing.T, d *driver) {
 	until(t, "silent: nobody.s", func() bool { return r.last("nobody.s").Reason == drivers.Timeout })
 	for signal, value := range map[string]float64{"a.first": 4711, "a.relay": 1, "a.setpoint": -2.5, "a.bit": 1} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		if err := d.Write(ctx, signal, value); err != nil {
+		if _, err := d.Write(ctx, signal, value); err != nil {
 			t.Error(err)
 		}
 		cancel()
 		until(t, signal+" as written", func() bool { return r.last(signal).Value == value })
 	}
-	if err := d.Write(t.Context(), "a.last", 1); err == nil {
+	if _, err := d.Write(t.Context(), "a.last", 1); err == nil {
 		t.Error("a signal that is not writable was written")
 	}
 	if frames := d.Frames("b"); len(frames) == 0 {

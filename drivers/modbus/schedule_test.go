@@ -188,7 +188,7 @@ func TestWritesGoFirst(t *testing.T) {
 		r := start(t, d)
 		time.Sleep(10 * time.Second) // 20 units × 100 ms do not fit into 1 s: something always waits
 		before := time.Now()
-		if err := d.Write(t.Context(), "relay.s", 1); err != nil {
+		if _, err := d.Write(t.Context(), "relay.s", 1); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(before); took > 301*time.Millisecond {

@@ -22,14 +22,14 @@ const (
 )
 
 // Write sets an output and reads it back; a value is brought to registers by the inverse of scale and offset, and rounded
-// to what the registers can hold. It goes ahead of everything that waits for the wire. The error names device and register.
-func (d *driver) Write(ctx context.Context, signal string, value float64) error {
+// to what the registers can hold; what they hold then is answered. It goes ahead of everything that waits for the wire. The error names device and register.
+func (d *driver) Write(ctx context.Context, signal string, value float64) (confirmed float64, err error) {
 	dev, p := d.find(signal)
 	if p == nil {
-		return fmt.Errorf("modbus %s: write %s: no such signal", d.ID, signal)
+		return 0, fmt.Errorf("modbus %s: write %s: no such signal", d.ID, signal)
 	}
-	fail := func(err error) error {
-		return fmt.Errorf("modbus %s unit %d: write %s (%s): %w", d.ID, dev.unit, signal, p.at, err)
+	fail := func(err error) (float64, error) {
+		return 0, fmt.Errorf("modbus %s unit %d: write %s (%s): %w", d.ID, dev.unit, signal, p.at, err)
 	}
 	switch {
 	case !p.Writable:
@@ -66,7 +66,7 @@ func (d *driver) Write(ctx context.Context, signal string, value float64) error 
 	if err != nil {
 		return fail(err)
 	}
-	return nil
+	return p.reading(got, time.Time{}).Value, nil
 }
 
 // output is one write under way.

@@ -48,7 +48,7 @@ func TestWriteIsReadBack(t *testing.T) {
 			{id: limit, kind: number, at: "holding:1", scale: 0.1, offset: -10, range: [-10, 100], writable: true},
 			{id: mode, kind: number, at: "holding:1.4-7", writable: true}, {id: high, kind: number, at: "holding:1", type: uint8h, writable: true},
 			{id: set, kind: number, at: "holding:2", type: float32, order: CDAB, writable: true}, {id: read, kind: number, at: "holding:1"}]`)
-		write := func(signal string, value float64) error { return d.Write(t.Context(), signal, value) }
+		write := func(signal string, value float64) error { _, err := d.Write(t.Context(), signal, value); return err }
 		if err := write("d.valve", 1); err == nil || err.Error() != "modbus e0 unit 1: write d.valve (coil:0): not connected" {
 			t.Error(err)
 		}
@@ -71,6 +71,9 @@ func TestWriteIsReadBack(t *testing.T) {
 			if err := write(c.signal, c.value); err != nil || !c.ok() {
 				t.Errorf("%s = %v: %v; coil %v register %#x large % x", c.signal, c.value, err, coil, register, large)
 			}
+		}
+		if got, err := d.Write(t.Context(), "d.limit", 20.04); err != nil || got != 20 {
+			t.Errorf("20.04 where the register holds tenths: %v, %v", got, err)
 		}
 		multipleOnly = true
 		if err := errors.Join(write("d.valve", 0), write("d.limit", 0)); err != nil || coil || register != 100 {

@@ -437,7 +437,7 @@ devices: [{id: a, topic: a, expire: 1s, signals: [{id: s, kind: smoke, json: s}]
 func TestWriteIsConfirmedByTheDevice(t *testing.T) {
 	_, address := embedded(t)
 	d := openWard(t, address)
-	if err := d.Write(t.Context(), "valve.valve", 1); !errors.Is(err, errNotConnected) {
+	if _, err := d.Write(t.Context(), "valve.valve", 1); !errors.Is(err, errNotConnected) {
 		t.Errorf("before Run: %v", err)
 	}
 	r := start(t, d).up(t)
@@ -450,7 +450,7 @@ func TestWriteIsConfirmedByTheDevice(t *testing.T) {
 		publish(t, c, "zigbee2mqtt/valve", false, `{"state":"ON"}`)
 		answer <- heard()
 	}()
-	if err := d.Write(t.Context(), "valve.valve", 1); err != nil {
+	if _, err := d.Write(t.Context(), "valve.valve", 1); err != nil {
 		t.Error(err)
 	}
 	if got := <-answer; got != `zigbee2mqtt/valve/set={"state":"ON"}` {
@@ -460,17 +460,17 @@ func TestWriteIsConfirmedByTheDevice(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if err := d.Write(ctx, "valve.valve", 0); err == nil || !strings.Contains(err.Error(), "sent, but the device reports nothing") {
+	if _, err := d.Write(ctx, "valve.valve", 0); err == nil || !strings.Contains(err.Error(), "sent, but the device reports nothing") {
 		t.Errorf("unconfirmed: %v", err)
 	}
 	for signal, value := range map[string]float64{"valve.state": 1, "smoke-201.smoke": 0, "valve.valve": 0.5} {
-		if err := d.Write(t.Context(), signal, value); err == nil || !strings.Contains(err.Error(), "mqtt write "+signal) {
+		if _, err := d.Write(t.Context(), signal, value); err == nil || !strings.Contains(err.Error(), "mqtt write "+signal) {
 			t.Errorf("%s = %v: %v", signal, value, err)
 		}
 	}
 	r.stop()
 	_ = r.ended(t)
-	if err := d.Write(t.Context(), "valve.valve", 1); !errors.Is(err, errNotConnected) {
+	if _, err := d.Write(t.Context(), "valve.valve", 1); !errors.Is(err, errNotConnected) {
 		t.Errorf("after Run: %v", err)
 	}
 }

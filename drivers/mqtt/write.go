@@ -59,38 +59,38 @@ func plainKey(path string) bool {
 }
 
 // Write publishes {"key": value} to the device's command topic and waits until the device reports the value.
-func (d *driver) Write(ctx context.Context, signal string, value float64) error {
+func (d *driver) Write(ctx context.Context, signal string, value float64) (confirmed float64, err error) {
 	dev, sig, ok := d.output(signal)
 	if !ok {
-		return fmt.Errorf("mqtt write %s: no such writable signal", signal)
+		return 0, fmt.Errorf("mqtt write %s: no such writable signal", signal)
 	}
 	payload, err := command(sig, value)
 	if err != nil {
-		return fmt.Errorf("mqtt write %s: %w", signal, err)
+		return 0, fmt.Errorf("mqtt write %s: %w", signal, err)
 	}
 	w := &waiter{signal: signal, value: value, since: time.Now(), done: make(chan struct{})}
 	s := d.await(w)
 	defer d.forget(w)
 	if s == nil {
-		return fmt.Errorf("mqtt write %s: %w", signal, errNotConnected)
+		return 0, fmt.Errorf("mqtt write %s: %w", signal, errNotConnected)
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	if err := s.publish(ctx, dev.setTopic, false, payload); err != nil {
-		return fmt.Errorf("mqtt write %s to %s: %w", signal, dev.setTopic, err)
+		return 0, fmt.Errorf("mqtt write %s to %s: %w", signal, dev.setTopic, err)
 	}
 	select {
 	case <-w.done:
-		return nil
+		return value, nil
 	case <-s.lost:
-		return fmt.Errorf("mqtt write %s: sent, but the connection was lost before the device reported it: %w", signal, s.cause)
+		return 0, fmt.Errorf("mqtt write %s: sent, but the connection was lost before the device reported it: %w", signal, s.cause)
 	case <-ctx.Done():
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if w.last != "" {
-			return fmt.Errorf("mqtt write %s: sent %v, but the device reports %s", signal, value, w.last)
+			return 0, fmt.Errorf("mqtt write %s: sent %v, but the device reports %s", signal, value, w.last)
 		}
-		return fmt.Errorf("mqtt write %s: sent, but the device reports nothing: %w", signal, ctx.Err())
+		return 0, fmt.Errorf("mqtt write %s: sent, but the device reports nothing: %w", signal, ctx.Err())
 	}
 }
 

@@ -119,7 +119,7 @@ type Access struct {
 	store    *store.Store
 	people   []Person
 	log      *slog.Logger
-	throttle throttle
+	throttle Throttle
 	cost     cost
 	hashing  chan struct{} // holds one element for each password that is being hashed
 
@@ -133,7 +133,7 @@ type Access struct {
 // New is the access to what a store knows; people are the duty roster.
 func New(st *store.Store, people []Person, log *slog.Logger) *Access {
 	return &Access{
-		store: st, people: people, log: log, throttle: newThrottle(), cost: usualCost, hashing: make(chan struct{}, hashesAtOnce),
+		store: st, people: people, log: log, throttle: NewThrottle(), cost: usualCost, hashing: make(chan struct{}, hashesAtOnce),
 		bare: map[string]store.Session{},
 	}
 }

@@ -271,9 +271,9 @@ func TestFailedLoginsAreThrottled(t *testing.T) {
 
 // TestTheThrottleIsBounded: names and addresses are an attacker's to choose.
 func TestTheThrottleIsBounded(t *testing.T) {
-	th := newThrottle()
+	th := NewThrottle()
 	for i := range 3 * mostBuckets {
-		th.take(noon, want{fmt.Sprint(i), pairLimit})
+		th.Take(noon, Want{fmt.Sprint(i), pairLimit})
 	}
 	if n := len(th.buckets); n > mostBuckets {
 		t.Error(n)

@@ -65,7 +65,7 @@ func (a *Access) Confirm(ctx context.Context, now time.Time, user, password stri
 }
 
 // attempt takes one from the throttle for a login as a user, who may not exist: then the user is the zero one.
-func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Origin) (u store.User, wants []want, err error) {
+func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Origin) (u store.User, wants []Want, err error) {
 	if u, err = a.store.User(ctx, normal(user)); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return u, nil, err
 	}
@@ -73,7 +73,7 @@ func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Orig
 	if account == "" {
 		account = "nobody" // names that nobody has share their limits
 	}
-	wants = []want{{"pair " + account + " " + from, pairLimit}}
+	wants = []Want{{"pair " + account + " " + from, pairLimit}}
 	known := false
 	if u.ID != "" {
 		if known, err = a.store.LoggedInFrom(ctx, u.ID, o.Address); err != nil {
@@ -81,19 +81,19 @@ func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Orig
 		}
 	}
 	if !known {
-		wants = append(wants, want{"address " + from, addressLimit}, want{"account " + account, accountLimit})
+		wants = append(wants, Want{"address " + from, addressLimit}, Want{"account " + account, accountLimit})
 	}
 	if u.ID == "" {
 		wants = wants[1:2] // only the address: what nobody has, nobody can guess
 	}
-	if wait := a.throttle.take(now, wants...); wait > 0 {
-		return u, nil, tooMany(wait)
+	if wait := a.throttle.Take(now, wants...); wait > 0 {
+		return u, nil, TooMany(wait)
 	}
 	return u, wants, nil
 }
 
-// tooMany refuses an attempt until so long later.
-func tooMany(wait time.Duration) error {
+// TooMany refuses what was done too often, until so long later.
+func TooMany(wait time.Duration) error {
 	wait = wait.Truncate(time.Second) + time.Second
 	return &Refused{Cause: ErrMany, Text: i18n.T("too many attempts; try again in %v", wait), After: wait}
 }
@@ -101,7 +101,7 @@ func tooMany(wait time.Duration) error {
 // failed writes down that somebody did not get in; what was typed as a name is not repeated where nobody has it, since it
 // may be a password. Where there are many, most are only counted.
 func (a *Access) failed(ctx context.Context, now time.Time, u store.User, o Origin) {
-	if a.throttle.take(now, want{"journal", journalLimit}) > 0 {
+	if a.throttle.Take(now, Want{"journal", journalLimit}) > 0 {
 		a.mu.Lock()
 		a.silent++
 		a.mu.Unlock()

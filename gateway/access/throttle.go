@@ -12,55 +12,57 @@ import (
 // Whoever is logged in stays so, and an address from which an account is logged in is held to the first limit alone: a
 // stranger who hammers on the door locks out neither the home nor the tablet that hangs in it.
 var (
-	pairLimit    = limit{5, 30 * time.Second}
-	addressLimit = limit{20, 5 * time.Second}
-	accountLimit = limit{20, 15 * time.Second}
-	journalLimit = limit{20, 30 * time.Second} // lines of the journal about failed logins, of all together
+	pairLimit    = Limit{5, 30 * time.Second}
+	addressLimit = Limit{20, 5 * time.Second}
+	accountLimit = Limit{20, 15 * time.Second}
+	journalLimit = Limit{20, 30 * time.Second} // lines of the journal about failed logins, of all together
 )
 
-type limit struct {
-	burst  float64
-	period time.Duration
+// Limit is so many acts at once, and one more after each period.
+type Limit struct {
+	Burst  float64
+	Period time.Duration
 }
 
 // mostBuckets bounds the memory of a throttle: 4096 × about 100 bytes.
 const mostBuckets = 4096
 
-// throttle counts attempts by key.
-type throttle struct {
+// Throttle counts acts by key. It may be used by several at once.
+type Throttle struct {
 	mu      *sync.Mutex
 	buckets map[string]*bucket
 }
 
 type bucket struct {
-	limit
+	Limit
 	left float64
 	at   time.Time
 }
 
-func newThrottle() throttle { return throttle{&sync.Mutex{}, map[string]*bucket{}} }
+// NewThrottle is one that has counted nothing.
+func NewThrottle() Throttle { return Throttle{&sync.Mutex{}, map[string]*bucket{}} }
 
-// want is one key with its limit.
-type want struct {
-	key string
-	limit
+// Want is one key with its limit.
+type Want struct {
+	Key string
+	Limit
 }
 
-// take takes one attempt from each of the buckets, or from none where one is empty, and then says how long to wait.
-func (t throttle) take(now time.Time, wants ...want) (wait time.Duration) {
+// Take takes one act from each of the buckets, or from none where one is empty, and then says how long to wait.
+func (t Throttle) Take(now time.Time, wants ...Want) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	taken := make([]*bucket, 0, len(wants))
 	for _, w := range wants {
-		b := t.buckets[w.key]
+		b := t.buckets[w.Key]
 		if b == nil {
 			t.makeRoom(now)
-			b = &bucket{w.limit, w.burst, now}
-			t.buckets[w.key] = b
+			b = &bucket{w.Limit, w.Burst, now}
+			t.buckets[w.Key] = b
 		}
 		b.refill(now)
 		if b.left < 1 {
-			wait = max(wait, time.Duration((1-b.left)*float64(b.period)))
+			wait = max(wait, time.Duration((1-b.left)*float64(b.Period)))
 		}
 		taken = append(taken, b)
 	}
@@ -73,31 +75,31 @@ func (t throttle) take(now time.Time, wants ...want) (wait time.Duration) {
 	return 0
 }
 
-// giveBack undoes take: the attempt was no failure.
-func (t throttle) giveBack(wants ...want) {
+// giveBack undoes Take: the attempt was no failure.
+func (t Throttle) giveBack(wants ...Want) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, w := range wants {
-		if b := t.buckets[w.key]; b != nil {
-			b.left = min(b.left+1, b.burst)
+		if b := t.buckets[w.Key]; b != nil {
+			b.left = min(b.left+1, b.Burst)
 		}
 	}
 }
 
 func (b *bucket) refill(now time.Time) {
 	if d := now.Sub(b.at); d > 0 {
-		b.left = min(b.left+float64(d)/float64(b.period), b.burst)
+		b.left = min(b.left+float64(d)/float64(b.Period), b.Burst)
 	}
 	b.at = now
 }
 
 // makeRoom forgets full buckets when there are too many, and if none is full, any one.
-func (t throttle) makeRoom(now time.Time) {
+func (t Throttle) makeRoom(now time.Time) {
 	if len(t.buckets) < mostBuckets {
 		return
 	}
 	for key, b := range t.buckets {
-		if b.refill(now); b.left >= b.burst {
+		if b.refill(now); b.left >= b.Burst {
 			delete(t.buckets, key)
 		}
 	}

@@ -49,9 +49,9 @@ func (a *Access) AddFirst(ctx context.Context, now time.Time, code string, n Acc
 	if !needed {
 		return "", who, refuse(ErrConflict, "there is an administrator already; log in")
 	}
-	wants := []want{{"address " + network(o.Address), addressLimit}, {"setup", accountLimit}}
-	if wait := a.throttle.take(now, wants...); wait > 0 {
-		return "", who, tooMany(wait)
+	wants := []Want{{"address " + network(o.Address), addressLimit}, {"setup", accountLimit}}
+	if wait := a.throttle.Take(now, wants...); wait > 0 {
+		return "", who, TooMany(wait)
 	}
 	a.mu.Lock()
 	want := a.code

@@ -48,7 +48,11 @@ func (w *web) allow(rt route) http.HandlerFunc {
 		case !ok:
 			w.unknown(rw, r)
 		case !who.Role.May(rt.role):
-			w.problem(rw, r, http.StatusForbidden, i18n.T("this needs the role %s; %s has %s", string(rt.role), cmp.Or(who.Name, who.ID), string(who.Role)))
+			why := i18n.T("this needs the role %s; %s has %s", string(rt.role), cmp.Or(who.Name, who.ID), string(who.Role))
+			if rt.pattern == writeRoute {
+				w.writeDenied(r, who, why)
+			}
+			w.problem(rw, r, http.StatusForbidden, why)
 		default:
 			rt.serve(rw, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
 		}

@@ -169,6 +169,8 @@ type signalJSON struct {
 	Time    time.Time      `json:"time,omitzero"`
 	Since   time.Time      `json:"since,omitzero"`
 	Last    *float64       `json:"last"`
+
+	Writable bool `json:"writable,omitempty"`
 }
 
 func signalsOf(d Device) []signalJSON {
@@ -183,6 +185,7 @@ func (d Device) json(s Signal) signalJSON {
 	j := signalJSON{
 		Signal: d.ID + "." + s.ID, Device: d.ID, Name: s.Name, Kind: s.Kind, Class: s.Class, Unit: s.Unit,
 		Quality: s.Quality.String(), Reason: s.Reason, Detail: s.Detail, Label: s.Label, Time: s.Time, Since: s.Since,
+		Writable: s.Output != nil,
 	}
 	if s.Quality == drivers.Bad {
 		j.Last = finite(s.Last)

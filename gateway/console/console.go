@@ -72,6 +72,7 @@ type Options struct {
 	History  Historian
 	Notes    Notes
 	Archive  Archive
+	Writes   Writes
 	Couriers Couriers
 	Links    Links                                                                  // that answer a message; nil: there are none
 	Rounds   Rounds                                                                 // what people on duty do besides alarms; nil: there is nothing of it
@@ -155,7 +156,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.operationRoutes(), w.dutyRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.operationRoutes(), w.dutyRoutes(), w.writeRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

@@ -32,7 +32,7 @@ import (
 //
 // No page needs a script of its own to act: acts.js sends
 //   - <form data-post="/api/v1/…">: its named fields as one JSON object. number inputs become numbers, checkboxes booleans,
-//     datetime-local times with zone, data-minutes selects a time so far ahead; empty fields are left out, "by" is the name
+//     datetime-local times with zone, data-minutes selects a time so far ahead, data-number selects a number; empty fields are left out, "by" is the name
 //     of whoever acts. data-method="DELETE" sends another method, data-then="/path" goes there afterwards, an
 //     <output data-field="token"> shows a field of the answer. Refusals appear in the form's [role=alert] (made where missing).
 //     data-confirm="really?" on the button makes it ask for a second tap.

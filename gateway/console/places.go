@@ -83,6 +83,7 @@ type oneDeviceView struct {
 	Errors         []errorView
 	Alarms         []alarmView
 	Frames         []wireView
+	Outputs        []outputView
 	HasFrames      bool // its driver keeps them
 	CanAsk         bool // it may be read at any time
 }
@@ -117,7 +118,7 @@ func (w *web) seeOneDevice(q *look) (any, error) {
 	}
 	d := s.Devices[i]
 	q.Title = d.Name
-	v := oneDeviceView{deviceView: seeDevice(d, s.Time, l), Zone: d.Zone, Profile: d.Profile}
+	v := oneDeviceView{deviceView: seeDevice(d, s.Time, l), Zone: d.Zone, Profile: d.Profile, Outputs: outputs(d, l)}
 	if d.Every > 0 {
 		v.Every = d.Every.String()
 	}

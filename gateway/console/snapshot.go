@@ -119,6 +119,7 @@ type Signal struct {
 	Since   time.Time // of this quality
 	Last    *float64  // the last good value where Quality is Bad; nil where there never was one
 	Label   string    // the word of an enum, or the names of the flags that are set; "" where a number says it all
+	Output  *Output   // nil: nobody may write it
 }
 
 // Component is a part of the gateway that works, or does not: an endpoint, an uplink, a channel, the store, the hub.

@@ -95,7 +95,7 @@
       if (f.type === 'checkbox') body[f.name] = f.checked;
       else if (f.value.trim() === '') continue;
       else if ('minutes' in f.dataset) body[f.name] = ahead(Number(f.value));
-      else if (f.type === 'number') body[f.name] = Number(f.value);
+      else if (f.type === 'number' || 'number' in f.dataset) body[f.name] = Number(f.value);
       else if (f.type === 'datetime-local') body[f.name] = new Date(f.value).toISOString();
       else body[f.name] = f.type === 'password' ? f.value : f.value.trim();
     }
