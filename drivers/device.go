@@ -63,6 +63,11 @@ func (b *Band) DecodeConf(s conf.Section) {
 	*b = Band{width, percent}
 }
 
+// ConfSchema is what DecodeConf reads.
+func (b *Band) ConfSchema() map[string]any {
+	return map[string]any{"anyOf": []any{map[string]any{"type": "number", "minimum": 0}, map[string]any{"type": "string", "pattern": `^\s*[0-9.]+\s*%?\s*$`}}}
+}
+
 // Holds tells whether a value is within the band around another.
 func (b Band) Holds(value, around float64) bool {
 	width := b.Width
@@ -87,18 +92,26 @@ func (n Name) In(lang string) string {
 	return n.ZH
 }
 
+// names is a Name as a map.
+type names struct {
+	ZH string `yaml:"zh"`
+	EN string `yaml:"en"`
+}
+
 // DecodeConf reads a word, or a map with zh and en.
 func (n *Name) DecodeConf(s conf.Section) {
 	if len(s.Keys()) == 0 {
 		n.ZH, n.EN = s.Value(), s.Value()
 		return
 	}
-	var both struct {
-		ZH string `yaml:"zh"`
-		EN string `yaml:"en"`
-	}
+	var both names
 	s.Decode(&both)
 	n.ZH, n.EN = both.ZH, both.EN
+}
+
+// ConfSchema is what DecodeConf reads.
+func (n *Name) ConfSchema() map[string]any {
+	return map[string]any{"anyOf": []any{conf.SchemaOf[string](), conf.SchemaOf[names]()}}
 }
 
 // Device is an instrument behind an endpoint, as configured.

@@ -25,6 +25,9 @@ func (n *Names) DecodeConf(s conf.Section) {
 	}
 }
 
+// ConfSchema is what DecodeConf reads.
+func (n *Names) ConfSchema() map[string]any { return conf.OneOrList(conf.SchemaOf[string]()) }
+
 // Condition is met while another signal has one of the values, as the device says it: scaled, in its unit.
 type Condition struct {
 	Signal string    `yaml:"signal"`
@@ -49,6 +52,9 @@ func (c *Conditions) DecodeConf(s conf.Section) {
 		*c = append(*c, one)
 	}
 }
+
+// ConfSchema is what DecodeConf reads.
+func (c *Conditions) ConfSchema() map[string]any { return conf.OneOrList(conf.SchemaOf[Condition]()) }
 
 // Related are the ids of the signals that this one depends on.
 func (s Signal) Related() (ids []string) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +27,27 @@ func configVerb() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "The configuration as a whole: what stood in it before, and back to that"}
 	var file string
 	c.PersistentFlags().StringVarP(&file, "config", "c", "", "the configuration")
-	c.AddCommand(historyVerb(&file), rollbackVerb(&file))
+	c.AddCommand(historyVerb(&file), rollbackVerb(&file), schemaVerb())
 	return c
+}
+
+func schemaVerb() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Prints the JSON schema of a configuration, with which editors complete and check it",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, _, err := gateway.Schema(gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				return err
+			}
+			text, err := json.MarshalIndent(schema, "", " ")
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
+			return err
+		},
+	}
 }
 
 // versions are what is kept of a configuration, which itself may have any mistake, with what stands in it now.

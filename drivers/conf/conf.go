@@ -86,6 +86,7 @@ type document struct {
 	env      Environment
 	problems Problems
 	included []*yaml.Node // the files that this one includes, and those that they include; see Forget
+	watched  *Watched     // what is read of it; nil: nobody wants to know
 	into     *document    // the file that includes this one, whose problems it shares; nil for none
 }
 

@@ -75,6 +75,7 @@ func (s Section) Decode(into ...any) {
 		return
 	}
 	fields := map[string]reflect.Value{}
+	var kinds []string
 	for _, target := range into {
 		open, ok := target.(map[string]Section)
 		if !ok {
@@ -84,9 +85,11 @@ func (s Section) Decode(into ...any) {
 		for name := range open {
 			section := s.At(name)
 			open[name] = section
+			kinds = append(kinds, name)
 			fields[name] = reflect.ValueOf(&section).Elem()
 		}
 	}
+	s.doc.watched.read(s, fields, kinds)
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(s.node.Content); i += 2 {
 		key := s.node.Content[i]

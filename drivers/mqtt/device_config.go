@@ -45,6 +45,9 @@ func (t *topics) DecodeConf(s conf.Section) {
 	}
 }
 
+// ConfSchema is what DecodeConf reads.
+func (t *topics) ConfSchema() map[string]any { return conf.OneOrList(conf.SchemaOf[string]()) }
+
 // readDevice reads one device and reports what is wrong with it.
 func readDevice(e drivers.Endpoint, s conf.Section, c settings) *device {
 	var keys deviceSettings

@@ -76,6 +76,13 @@ func (w *Waits) DecodeConf(s conf.Section) {
 	}
 }
 
+// ConfSchema is what DecodeConf reads.
+func (w *Waits) ConfSchema() map[string]any {
+	times := conf.SchemaOf[map[string]time.Duration]()
+	times["propertyNames"] = map[string]any{"enum": rules.Levels}
+	return map[string]any{"anyOf": []any{conf.SchemaOf[time.Duration](), times}}
+}
+
 func duration(s conf.Section) time.Duration {
 	d, err := time.ParseDuration(s.Value())
 	if err != nil || d < 0 {
