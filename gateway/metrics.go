@@ -7,6 +7,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/gateway/alarm"
+	"embergate/gateway/uplink/influx"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -86,8 +87,8 @@ func newMetrics(version string) *metrics {
 	m.alarmTime = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "embergate_alarm_latency_seconds", Help: "From the sample to the event in the journal.", Buckets: wait,
 	})
-	build := gauge("build_info", "Always 1; the labels tell what runs.", "version", "goversion")
-	build.WithLabelValues(version, runtime.Version()).Set(1)
+	build := gauge("build_info", "Always 1; the labels tell what runs.", "version", "goversion", "series_schema")
+	build.WithLabelValues(version, runtime.Version(), influx.Schema).Set(1)
 	r.MustRegister(m.alarmTime, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for q := drivers.Bad; q <= drivers.Good; q++ {
 		m.byQuality[q] = m.readings.WithLabelValues(q.String())

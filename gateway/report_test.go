@@ -1,43 +1,25 @@
 package gateway
 
 import (
-	"compress/gzip"
 	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 )
 
 // The gateway's own series as they reach the platform, through the real encoder: contract, section 7 (TS01). The versions
 // of `gateway` and `health` that a dashboard reads are these lines; what varies is x.
 func TestTheGatewaysOwnSeries(t *testing.T) {
-	var mu sync.Mutex
-	var lines []string
-	platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if z, err := gzip.NewReader(r.Body); err == nil {
-			body, _ := io.ReadAll(z)
-			mu.Lock()
-			defer mu.Unlock()
-			lines = append(lines, strings.Split(strings.TrimSpace(string(body)), "\n")...)
-		}
-		w.WriteHeader(http.StatusNoContent)
-	}))
-	defer platform.Close()
+	url, lines := linesAt(t)
 	s, dir := newScript(), t.TempDir()
 	config := strings.Replace(fmt.Sprintf(scriptedHome, dir, "", "0s"), "{id: home, name: home, language: en}",
 		`{id: home, name: "颐康, 2", region: "370305", language: en, beds: 60, position: {lat: 36.5, lon: 118}, contact: {name: Duty room, phone: "0533-1"}}`, 1)
-	startConfig(t, s, dir, config+fmt.Sprintf("uplinks: [{id: platform, influxdb: {url: %q, bucket: b}}]\n", platform.URL))
+	startConfig(t, s, dir, config+fmt.Sprintf("uplinks: [{id: platform, influxdb: {url: %q, bucket: b}}]\n", url))
 	varies := regexp.MustCompile(`(uptime_s|queue_age_s|queue_records|clock_ok)=[0-9.e+-]+(i?)| \d{19}$`)
 	seen := func() []string {
-		mu.Lock()
-		defer mu.Unlock()
 		var list []string
-		for _, l := range lines {
+		for _, l := range lines() {
 			list = append(list, varies.ReplaceAllString(l, "$1=x$2"))
 		}
 		return list

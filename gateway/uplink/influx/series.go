@@ -10,6 +10,10 @@ import (
 	"embergate/gateway/alarm"
 )
 
+// Schema is the version of the series that a platform gets: their measurements, tags, fields and types. It changes with them;
+// each version is described in gateway/testdata/schema-VERSION.txt.
+const Schema = "1"
+
 // classes are the measurements of readings, in the order of their lines.
 var classes = []drivers.Class{drivers.Fire, drivers.Gas, drivers.Electrical, drivers.Water, drivers.Environment, drivers.DeviceClass}
 
