@@ -159,14 +159,6 @@ func checkURL(s conf.Section, raw string, schemes ...string) {
 	}
 }
 
-// checkAddress reports what is no host:port.
-func checkAddress(s conf.Section, raw string) {
-	host, port, err := net.SplitHostPort(raw)
-	if n, bad := strconv.Atoi(port); err != nil || host == "" || bad != nil || n < 1 || n > 65535 {
-		s.Problem("%q is no address; write it as %s", raw, "host:port")
-	}
-}
-
 // place is a zone with its path from the root of the tree.
 type place struct {
 	Zone

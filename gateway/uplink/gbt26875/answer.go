@@ -78,7 +78,7 @@ func (u *Uplink) read(at time.Time, k kind, count int, data []byte) []byte {
 	case readPartState, readPartValue, readPartConfig:
 		return u.readParts(at, k, count, data)
 	case readDeviceState:
-		return unit(deviceState, stamp([]byte{u.ownState()}, at))
+		return unit(deviceState, stamp([]byte{u.ownState(u.openAlarms())}, at))
 	case readDeviceVersion:
 		first, second := version(u.o.Version)
 		return unit(deviceVersion, []byte{first, second})
@@ -89,7 +89,7 @@ func (u *Uplink) read(at time.Time, k kind, count int, data []byte) []byte {
 }
 
 func (u *Uplink) readSystems(at time.Time, count int, data []byte) []byte {
-	now := u.systemStates()
+	now := u.systemStates(u.openAlarms())
 	var objects [][]byte
 	for i := 0; i < count && i < most[systemState] && len(data) >= 2*(i+1); i++ {
 		asked := system{data[2*i], data[2*i+1]}
@@ -105,13 +105,14 @@ func (u *Uplink) readSystems(at time.Time, count int, data []byte) []byte {
 
 func (u *Uplink) readParts(at time.Time, k kind, count int, data []byte) []byte {
 	with := map[kind]kind{readPartState: partState, readPartValue: partValue, readPartConfig: partConfig}[k]
+	open := u.openAlarms()
 	var objects [][]byte
 	for i := 0; i < count && len(data) >= askedBytes*(i+1); i++ {
 		p, known := u.plan.asked[[askedBytes]byte(data[askedBytes*i:])]
 		switch {
 		case !known:
 		case with == partState:
-			objects = append(objects, p.object(u.stateOf(p, nil), u.plan.texts[p], at))
+			objects = append(objects, p.object(u.stateOf(open, p, nil), u.plan.texts[p], at))
 		case with == partConfig:
 			objects = append(objects, p.config(u.plan.texts[p]))
 		default:

@@ -121,13 +121,13 @@ func (n *numbers) give(zones []Zone, devices []drivers.Device, fixed map[string]
 	use := func(at [2]uint16) { lasts[at[0]] = max(lasts[at[0]], at[1]) }
 	taken := map[[2]uint16]bool{}
 	for _, k := range fixed {
-		if k.Zone != nil {
+		if k.fixed() {
 			taken[[2]uint16{*k.Zone, *k.Number}] = true
 		}
 	}
 	maps.DeleteFunc(n.Devices, func(_ string, at [2]uint16) bool { return taken[at] }) // they get another
 	for id, k := range fixed {
-		if k.Zone != nil {
+		if k.fixed() {
 			n.Devices[id] = [2]uint16{*k.Zone, *k.Number}
 		}
 	}

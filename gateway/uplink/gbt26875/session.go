@@ -187,7 +187,7 @@ func (s *session) group(events []alarm.Event) (k kind, words []word, n int) {
 // firesFirst tells of fires that wait behind many events. Source: GB 26875.1-2011, 4.1.2.3.
 func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 	u := s.u
-	open, _ := u.states.alarms()
+	open := u.openAlarms()
 	for _, a := range open {
 		if u.plan.bits(a)&fire == 0 || !a.RaisedAt.After(after) {
 			continue
@@ -196,7 +196,7 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 			continue
 		}
 		p, text := u.plan.partOf(a)
-		st := u.stateOf(p, &a)
+		st := u.stateOf(open, p, &a)
 		if err := s.deliver(ctx, unit(partState, p.object(st, text, a.RaisedAt.In(u.o.Location)))); err != nil {
 			return err
 		}
@@ -208,15 +208,21 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 // latest sends one packet of what is due besides events, and tells whether there may be more.
 func (s *session) latest(ctx context.Context) (more bool, err error) {
 	u := s.u
+	open, known, unseen := u.states.alarms()
+	if unseen {
+		return false, nil // whoever told of them has woken us
+	}
 	now := time.Now()
 	at := now.In(u.o.Location)
-	if parts := u.differing(); len(parts) > 0 {
-		return true, s.correct(ctx, parts[:min(len(parts), most[partState])], at)
+	if known {
+		if parts := u.differing(open); len(parts) > 0 {
+			return true, s.correct(ctx, open, parts[:min(len(parts), most[partState])], at)
+		}
 	}
-	if objects := s.changed(at); len(objects) > 0 {
+	if objects := s.changed(open, at); len(objects) > 0 {
 		return true, s.deliver(ctx, unit(systemState, objects...))
 	}
-	if own := u.ownState(); own != s.own || now.Sub(s.ownAt) >= u.settings.Heartbeat {
+	if own := u.ownState(open); own != s.own || now.Sub(s.ownAt) >= u.settings.Heartbeat {
 		s.own, s.ownAt = own, now
 		return true, s.deliver(ctx, unit(deviceState, stamp([]byte{own}, at)))
 	}
@@ -236,11 +242,11 @@ func (s *session) latest(ctx context.Context) (more bool, err error) {
 }
 
 // correct tells the states of parts as they are now.
-func (s *session) correct(ctx context.Context, parts []part, at time.Time) error {
+func (s *session) correct(ctx context.Context, open []alarm.Alarm, parts []part, at time.Time) error {
 	var objects [][]byte
 	states := map[part]state{}
 	for _, p := range parts {
-		states[p] = s.u.stateOf(p, nil)
+		states[p] = s.u.stateOf(open, p, nil)
 		objects = append(objects, p.object(states[p], s.u.plan.texts[p], at))
 	}
 	if err := s.deliver(ctx, unit(partState, objects...)); err != nil {
@@ -251,9 +257,9 @@ func (s *session) correct(ctx context.Context, parts []part, at time.Time) error
 }
 
 // changed are the states of systems that changed, or all of them over a new connection.
-func (s *session) changed(at time.Time) (objects [][]byte) {
+func (s *session) changed(open []alarm.Alarm, at time.Time) (objects [][]byte) {
 	u := s.u
-	now := u.systemStates()
+	now := u.systemStates(open)
 	for _, sys := range u.plan.systems {
 		if len(objects) == most[systemState] {
 			break

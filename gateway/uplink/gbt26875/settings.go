@@ -36,6 +36,9 @@ type partKey struct {
 	Number *uint16 `yaml:"number"`
 }
 
+// fixed tells whether the configuration gives the part its place.
+func (k partKey) fixed() bool { return k.Zone != nil && k.Number != nil }
+
 // usualSystems are the types of systems (8.2.1.1). Gas and electrical fire detection have part types and no system of their
 // own there: they are parts of the fire alarm system.
 var usualSystems = map[string]uint8{
@@ -101,9 +104,8 @@ func (c settings) checkParts(s conf.Section, devices []drivers.Device) {
 		p := c.Parts[id]
 		if (p.Zone == nil) != (p.Number == nil) {
 			s.At(id).Problem("a part has both zone and number, or neither")
-			continue
 		}
-		if p.Zone == nil {
+		if !p.fixed() {
 			continue
 		}
 		place := [2]uint16{*p.Zone, *p.Number}

@@ -68,17 +68,22 @@ func (st *states) seen() {
 	st.unseen = false
 }
 
-// alarms are the open ones; settled tells that the journal was read since.
-func (st *states) alarms() (open []alarm.Alarm, settled bool) {
+// alarms are the open ones, as far as they are known. unseen: the journal is to be read before they are believed.
+func (st *states) alarms() (open []alarm.Alarm, known, unseen bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.open, st.listed && !st.unseen
+	return st.open, st.listed, st.unseen
+}
+
+// openAlarms are the open ones.
+func (u *Uplink) openAlarms() []alarm.Alarm {
+	open, _, _ := u.states.alarms()
+	return open
 }
 
 // stateOf is the state of a part, as of an event of one of its alarms, or now: what that alarm makes of it, and what its
 // other open alarms do.
-func (u *Uplink) stateOf(at part, of *alarm.Alarm) state {
-	open, _ := u.states.alarms()
+func (u *Uplink) stateOf(open []alarm.Alarm, at part, of *alarm.Alarm) state {
 	st := normal
 	if of != nil {
 		st |= u.plan.bits(*of)
@@ -101,8 +106,7 @@ func (u *Uplink) stateOf(at part, of *alarm.Alarm) state {
 }
 
 // systemStates are the states of all systems now.
-func (u *Uplink) systemStates() map[system]state {
-	open, _ := u.states.alarms()
+func (u *Uplink) systemStates(open []alarm.Alarm) map[system]state {
 	all := map[system]state{}
 	for _, s := range u.plan.systems {
 		all[s] = normal
@@ -118,9 +122,9 @@ func (u *Uplink) systemStates() map[system]state {
 }
 
 // ownState is the state of the gateway now.
-func (u *Uplink) ownState() byte {
+func (u *Uplink) ownState(open []alarm.Alarm) byte {
 	own := ownNormal
-	for _, st := range u.systemStates() {
+	for _, st := range u.systemStates(open) {
 		if st&normal == 0 {
 			own &^= ownNormal
 		}
@@ -179,7 +183,7 @@ func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
 		return w, false
 	}
 	p, text := u.plan.partOf(*e.Alarm)
-	st := u.stateOf(p, e.Alarm)
+	st := u.stateOf(u.openAlarms(), p, e.Alarm)
 	if before, known := u.sent[p]; e.Type == alarm.EventClosed && known && before == st {
 		return w, false
 	}
@@ -188,11 +192,7 @@ func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
 
 // differing are the parts of which the centre knows another state than the list of alarms says: what is not in the journal,
 // since the disk refuses it, or was seen together with what came after it.
-func (u *Uplink) differing() (parts []part) {
-	open, settled := u.states.alarms()
-	if !settled {
-		return nil
-	}
+func (u *Uplink) differing(open []alarm.Alarm) (parts []part) {
 	now := map[part]state{}
 	for at := range u.sent {
 		now[at] = normal
@@ -207,7 +207,7 @@ func (u *Uplink) differing() (parts []part) {
 		}
 	}
 	for at := range now {
-		st := u.stateOf(at, nil)
+		st := u.stateOf(open, at, nil)
 		before, known := u.sent[at]
 		switch {
 		case !known && !u.known:
