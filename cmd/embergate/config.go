@@ -27,8 +27,40 @@ func configVerb() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "The configuration as a whole: what stood in it before, and back to that"}
 	var file string
 	c.PersistentFlags().StringVarP(&file, "config", "c", "", "the configuration")
-	c.AddCommand(historyVerb(&file), rollbackVerb(&file), schemaVerb())
+	c.AddCommand(historyVerb(&file), rollbackVerb(&file), showConfigVerb(&file), schemaVerb())
 	return c
+}
+
+func showConfigVerb(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show -c FILE",
+		Short: "Prints the configuration as it is in force: defaults filled in, models written out, secrets masked",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			lang, err := language(cmd, i18n.Chinese)
+			if err != nil {
+				return err
+			}
+			if *file == "" {
+				return invalid{errors.New(lang.Say("which configuration? give it with -c FILE"))}
+			}
+			root, err := conf.Load(*file, conf.OS())
+			if err != nil {
+				return invalid{errors.New(lang.Say("the configuration cannot be read: %s", err))}
+			}
+			text, g, err := gateway.Effective(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				return err
+			}
+			if problems := root.Problems(); problems != nil {
+				if lang, err = language(cmd, g.Language()); err != nil {
+					return err
+				}
+				return invalid{errors.New(problems.In(lang))}
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		},
+	}
 }
 
 func schemaVerb() *cobra.Command {

@@ -190,3 +190,43 @@ var mistakes = [][2]string{
 	{"secret: s", "secret: s, secret_file: f"}, {"bark: {key: k", "smoke: {key: k"}, {"level: critical", "level: loud"}, {"bytes: 2000000", "bytes: all"},
 	{"insecure: true", "insecure: yes please"}, {"heartbeat: [", "hartbeat: ["}, {"days: [tue-thu, holiday]", "days: daily"}, {"range: [0, 0xFF]", "range: 5"},
 }
+
+// Rows OP07 and OP08: the configuration in force is printed with what it leaves out and what its models say, and no secret.
+func TestTheConfigurationInForceIsPrinted(t *testing.T) {
+	text, err := os.ReadFile("testdata/nursing-home.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := configFile(t, strings.Replace(string(text), "http://127.0.0.1:18086/beat", "http://gw:canary-beat@127.0.0.1:18086/beat", 1))
+	if err := os.Mkdir(filepath.Join(filepath.Dir(file), "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mqtt", "wecom", "aliyun", "hook", "influx"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(file), "secrets", name), []byte(canary(name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, out, errs := verb(t, "config", "show", "-c", file)
+	if status != exitDone {
+		t.Fatal(errs)
+	}
+	for _, line := range []string{
+		"  language: zh\n", "      data_bits: 8 # default\n", "      password: '***' # from a file\n", "      url: '***'\n", "        profile: chint-dtsu666\n",
+		"- {id: voltage_l1, name: {zh: A相电压, en: Voltage L1}, kind: voltage, at: 'holding:0x2006', type: float32, scale: 0.1, unit: V}\n",
+		"  remind: {alarm: 15m}\n", "daily_test: 09:00 # default\n", "        stale: 24h # default\n", "          max_on: 10m\n", "      repeat: 5m\n"[4:], "flags: {'0': fault",
+	} {
+		if !strings.Contains(out, line) {
+			t.Errorf("%q is not in:\n%s", line, out)
+		}
+	}
+	if strings.Contains(out, "canary") {
+		t.Errorf("a secret is in:\n%s", out)
+	}
+	var again any
+	if err := yaml.Load([]byte(out), &again); err != nil {
+		t.Errorf("%v in:\n%s", err, out)
+	}
+	if status, _, errs := verb(t, "config", "show", "-c", configFile(t, "site: {id: h, language: en}\nnonsense: 1\n")); status != exitInvalid || !strings.Contains(errs, "nonsense") {
+		t.Errorf("%d %s", status, errs)
+	}
+}

@@ -79,7 +79,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		}
 		leaks(t, path, body, secrets)
 	}
-	shown.WriteString(d.verb(exitDone, "check", "-c", file))
+	shown.WriteString(d.verb(exitDone, "check", "-c", file) + d.verb(exitDone, "config", "show", "-c", file))
 	shown.WriteString(d.verb(exitDone, "journal", "export", "-c", file, "--format", "jsonl"))
 	shown.WriteString(d.verb(exitDone, "user", "list", "-c", file, "--json") + d.verb(exitDone, "token", "list", "-c", file, "--json"))
 	leaks(t, "verbs and journal", shown.String(), secrets)
