@@ -68,6 +68,10 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 // lateAfter is the age of the oldest record that waits for a platform from which it is a fault (row SF14).
 const lateAfter = 10 * time.Minute
 
+// centreLateAfter is that of a fire centre: a device tells at once where it cannot transmit (GB 26875.1-2011, 4.1.1.4), and
+// after so long a connection has had its three tries.
+const centreLateAfter = time.Minute
+
 // refusedFor is how long a refused line is a fault: what is wrong with one is wrong with the next.
 const refusedFor = time.Hour
 
@@ -103,7 +107,11 @@ func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, de
 func (h *hub) supervision(now time.Time) {
 	for _, u := range h.g.uplinks {
 		oldest := h.backlog(u).Oldest
-		late := !oldest.IsZero() && now.Sub(oldest) > lateAfter
+		most := lateAfter
+		if u.kind == "gbt26875" {
+			most = centreLateAfter
+		}
+		late := !oldest.IsZero() && now.Sub(oldest) > most
 		var why error
 		if late {
 			why = errors.New(h.g.cfg.Site.Language.Say("the oldest record waits since %s: %s", oldest.In(h.g.location).Format(time.DateTime), u.Status().LastError))

@@ -13,6 +13,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/gateway/alarm"
 	"embergate/gateway/store"
 )
 
@@ -45,6 +46,22 @@ func TestAPlatformThatIsBehindIsAFault(t *testing.T) {
 			t.Errorf("the metrics lack %s", text)
 		}
 	}
+}
+
+// SF14: a fire centre that cannot be reached is a fault after a minute already.
+func TestAFireCentreThatIsAwayIsAFaultSoon(t *testing.T) {
+	dir := t.TempDir()
+	st, err := store.Open(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := alarm.Event{ID: "1", Time: time.Now().Add(-centreLateAfter - time.Second), Type: "gateway.started"}
+	if err := st.Commit(t.Context(), &store.Transaction{Events: []alarm.Event{old}}); err != nil {
+		t.Fatal(err)
+	}
+	st.Close()
+	h := startConfig(t, newScript(), dir, fmt.Sprintf(scriptedHome, dir, "", "0s")+"uplinks: [{id: fire-centre, gbt26875: {address: \"127.0.0.1:1\", source: \"7\"}}]\n")
+	h.alarms("gateway-uplink unacknowledged")
 }
 
 // SF03: how much a queue holds is configured; without the key it is bounded all the same.

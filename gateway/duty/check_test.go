@@ -117,6 +117,34 @@ func TestNobodyIsAskedWhileTheHomeIsBusy(t *testing.T) {
 	}
 }
 
+// Row SF16: a fire centre calls for a check. One is open at a time, the home may be busy, and somebody must be on duty.
+func TestACheckThatSomebodyOutsideOrders(t *testing.T) {
+	c, _ := RestoreChecks(monday, checked(t, ""), rand.New(rand.NewPCG(1, 2)), "")
+	e, ok := c.Order(monday, 10*time.Minute)
+	if !ok || e == nil || e.Shift != "day" || !e.Until.Equal(monday.Add(10*time.Minute)) {
+		t.Fatalf("ordered %+v %v", e, ok)
+	}
+	if again, ok := c.Order(monday.Add(time.Minute), time.Hour); again != nil || !ok || !c.Open.Until.Equal(e.Until) {
+		t.Errorf("ordered again: %+v %v", again, ok)
+	}
+	if _, err := c.Answer(monday.Add(2*time.Minute), e.ID); err != nil {
+		t.Error(err)
+	}
+	for answer, want := range map[time.Duration]time.Duration{0: usualAnswer, 255 * time.Minute: longestAnswer} {
+		e, ok := c.Order(monday, answer)
+		if !ok || e.Until.Sub(monday) != want {
+			t.Errorf("%v to answer: %+v %v", answer, e, ok)
+		}
+		if missed, ok := c.Tick(monday.Add(want), false); !ok || !missed.Missed {
+			t.Errorf("nobody answered: %+v %v", missed, ok)
+		}
+	}
+	empty, _ := RestoreChecks(monday, plan(t, "UTC", ""), rand.New(rand.NewPCG(1, 2)), "")
+	if e, ok := empty.Order(monday, 0); e != nil || ok {
+		t.Errorf("with nobody on duty: %+v %v", e, ok)
+	}
+}
+
 func TestChecksAreReadStrictly(t *testing.T) {
 	for text, want := range map[string]string{
 		"checks: {per_shift: 99}\n":            "between 0 and 12 checks in a shift",

@@ -35,7 +35,7 @@ func (s *session) answer(ctx context.Context, f received) error {
 			back.command, back.unit = reply, data
 		}
 	case f.command == control:
-		if s.obey(ctx, now, kind(f.unit[0]), f.unit[2:]) {
+		if s.obey(ctx, now, f.frame) {
 			back.command = confirm
 		}
 	}
@@ -44,9 +44,10 @@ func (s *session) answer(ctx context.Context, f received) error {
 
 // obey carries a command out, or tells that it does not. The centre neither sets the clock, which has better sources, nor
 // starts the gateway anew: either would hold up an alarm.
-func (s *session) obey(ctx context.Context, now time.Time, k kind, data []byte) bool {
+func (s *session) obey(ctx context.Context, now time.Time, f frame) bool {
 	u := s.u
-	switch k {
+	data := f.unit[2:]
+	switch kind(f.unit[0]) {
 	case setClock: // 8.3.2.15
 		theirs, ok := readLabel(data, u.o.Location)
 		if ok && now.Sub(u.clockAt) >= clockLogged {
@@ -55,14 +56,17 @@ func (s *session) obey(ctx context.Context, now time.Time, k kind, data []byte) 
 		}
 		return ok
 	case callDuty: // 8.3.2.16: minutes to answer
-		if len(data) < 1 || now.Sub(u.called) < betweenCalls {
+		if now.Sub(u.called) < betweenCalls {
+			return f.serial == u.call // it was taken, and the confirmation got lost
+		}
+		if len(data) < 1 {
 			return false
 		}
 		ctx, cancel := context.WithTimeout(ctx, callTime)
 		defer cancel()
 		err := s.acts.OrderCheck(ctx, time.Duration(data[0])*time.Minute)
 		if err == nil {
-			u.called = now
+			u.called, u.call = now, f.serial
 		}
 		u.o.Log.Info("the fire centre called for a duty check", "minutes", data[0], "err", err)
 		return err == nil

@@ -68,14 +68,16 @@ type Uplink struct {
 	dial     func(context.Context) (net.Conn, error)
 
 	// Run's goroutine only:
-	serial  uint16         // of the next packet
-	sent    map[part]state // what the centre was told of parts
-	known   bool           // sent is complete: a part that is not in it is normal
-	ahead   map[string]int // fires that were told before their turn, by alarm, with the count of triggers
-	due     []string       // signals whose values are to be sent
-	round   time.Time      // when they were listed
-	clockAt time.Time      // when the centre's clock was logged
-	called  time.Time      // when it last called for a duty check
+	serial  uint16             // of the next packet
+	sent    map[part]state     // what the centre was told of parts
+	known   bool               // sent is complete: a part that is not in it is normal
+	doubts  map[part]time.Time // since when the list of alarms says otherwise
+	ahead   map[string]int     // fires that were told before their turn, by alarm, with the count of triggers
+	due     []string           // signals whose values are to be sent
+	round   time.Time          // when they were listed
+	clockAt time.Time          // when the centre's clock was logged
+	called  time.Time          // when it last called for a duty check
+	call    uint16             // with which serial number
 }
 
 // New reads the gbt26875: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
@@ -92,7 +94,7 @@ func New(s conf.Section, o Options) *Uplink {
 	u := &Uplink{
 		o: o, settings: readSettings(s, o), wake: make(chan struct{}, 1),
 		stand: uplink.NewStand(o.Log, "not connected yet"), feed: uplink.NewFeed(o.ID, o.Log),
-		sent: map[part]state{}, ahead: map[string]int{},
+		sent: map[part]state{}, doubts: map[part]time.Time{}, ahead: map[string]int{},
 	}
 	u.plan = newPlan(u.settings, o)
 	u.states.values = map[string]drivers.Reading{}

@@ -36,7 +36,7 @@ func TestWhatBecomesOfAnAlarmIsTold(t *testing.T) {
 		}
 		acked, returned := a, a
 		acked.State, returned.State = alarm.Acknowledged, alarm.Latched
-		time.Sleep(95 * time.Second) // between two heartbeats
+		time.Sleep(95500 * time.Millisecond) // between two heartbeats, and two ticks
 		c.take(true)
 		j.add(u, event(alarm.EventAcknowledged, &acked), event(alarm.EventSilenced, &acked), event(alarm.EventCleared, &returned), event(alarm.EventReset, &returned))
 		u.Alarms(nil)
@@ -243,14 +243,34 @@ func TestTheCentreIsToldWhileTheDiskRefuses(t *testing.T) {
 		j.mu.Unlock()
 		a := *gas("1", alarm.Unacknowledged)
 		u.Alarms([]alarm.Alarm{a})
-		time.Sleep(2 * time.Second)
+		time.Sleep(4 * time.Second)
 		if got := c.take(false); len(got) != 1 || !strings.HasPrefix(got[0], "part 1.1 type 10 at 1/1 is 0x3 (厨房燃气") {
 			t.Errorf("the centre hears %q", got)
 		}
 		u.Alarms(nil)
-		time.Sleep(2 * time.Second)
+		time.Sleep(4 * time.Second)
 		if got := c.take(false); len(got) != 1 || !strings.HasPrefix(got[0], "part 1.1 type 10 at 1/1 is 0x1") {
 			t.Errorf("after the end the centre hears %q", got)
+		}
+		stop()
+	})
+}
+
+// An event that was read before the list of alarms has it is told once.
+func TestTheListOfAlarmsMayComeLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := &centre{t: t}, newJournal()
+		u := newUplink(t, plain, c, nil)
+		u.Alarms(nil)
+		stop := start(t, u, j, &home{})
+		synctest.Wait()
+		a := *gas("1", alarm.Unacknowledged)
+		j.add(u, event(alarm.EventRaised, &a))
+		time.Sleep(doubtFor / 2)
+		u.Alarms([]alarm.Alarm{a})
+		time.Sleep(time.Minute)
+		if got := c.take(false); len(got) != 1 {
+			t.Errorf("the centre hears %q", got)
 		}
 		stop()
 	})
@@ -359,6 +379,9 @@ func TestCommandsOfTheCentre(t *testing.T) {
 			if got := ask(uint16(100+i), q.cmd, q.unit...); got != q.want {
 				t.Errorf("%v of %v: %s", q.cmd, q.unit, got)
 			}
+		}
+		if got := ask(114, control, 91, 1, 10); got != "confirm" {
+			t.Errorf("a call that is sent again: %s", got)
 		}
 		if len(h.asked) != 1 || h.asked[0] != 10*time.Minute {
 			t.Errorf("duty checks %v", h.asked)

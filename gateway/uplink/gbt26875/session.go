@@ -129,7 +129,6 @@ func (s *session) loop(ctx context.Context) error {
 // events sends what the journal has after our place. It is not done where the store fails; then it is tried again.
 func (s *session) events(ctx context.Context) (done bool, err error) {
 	u := s.u
-	u.states.seen()
 	for {
 		events, ok := u.feed.Next(ctx, s.j, eventsLoad)
 		if !ok || len(events) == 0 {
@@ -208,14 +207,14 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 // latest sends one packet of what is due besides events, and tells whether there may be more.
 func (s *session) latest(ctx context.Context) (more bool, err error) {
 	u := s.u
-	open, known, unseen := u.states.alarms()
-	if unseen {
-		return false, nil // whoever told of them has woken us
+	if len(u.wake) > 0 {
+		return false, nil // events go first
 	}
+	open, known := u.states.alarms()
 	now := time.Now()
 	at := now.In(u.o.Location)
 	if known {
-		if parts := u.differing(open); len(parts) > 0 {
+		if parts := u.differing(now, open); len(parts) > 0 {
 			return true, s.correct(ctx, open, parts[:min(len(parts), most[partState])], at)
 		}
 	}

@@ -17,7 +17,6 @@ type states struct {
 	fresh  map[string]bool            // those that came since the last round
 	open   []alarm.Alarm
 	listed bool // alarms are known
-	unseen bool // the list is newer than what was read of the journal
 }
 
 func (st *states) take(batch []drivers.Reading, wanted map[string]scale) {
@@ -58,26 +57,19 @@ func (st *states) value(key string) (drivers.Reading, bool) {
 func (st *states) setAlarms(open []alarm.Alarm) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.open, st.listed, st.unseen = open, true, true
+	st.open, st.listed = open, true
 }
 
-// seen says that the journal is going to be read: it then has what the list has.
-func (st *states) seen() {
+// alarms are the open ones, as far as they are known.
+func (st *states) alarms() (open []alarm.Alarm, known bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.unseen = false
-}
-
-// alarms are the open ones, as far as they are known. unseen: the journal is to be read before they are believed.
-func (st *states) alarms() (open []alarm.Alarm, known, unseen bool) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	return st.open, st.listed, st.unseen
+	return st.open, st.listed
 }
 
 // openAlarms are the open ones.
 func (u *Uplink) openAlarms() []alarm.Alarm {
-	open, _, _ := u.states.alarms()
+	open, _ := u.states.alarms()
 	return open
 }
 
@@ -190,29 +182,43 @@ func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
 	return word{partState, p.object(st, text, at), p, st}, true
 }
 
+// doubtFor is how long the list of alarms must differ from what the centre was told until it is believed: an event can be
+// read from the journal a moment before the list has it.
+const doubtFor = 2 * time.Second
+
 // differing are the parts of which the centre knows another state than the list of alarms says: what is not in the journal,
 // since the disk refuses it, or was seen together with what came after it.
-func (u *Uplink) differing(open []alarm.Alarm) (parts []part) {
-	now := map[part]state{}
+func (u *Uplink) differing(now time.Time, open []alarm.Alarm) (parts []part) {
+	of := map[part]bool{}
 	for at := range u.sent {
-		now[at] = normal
+		of[at] = true
 	}
 	for _, a := range open {
+		if a.Level == rules.LevelNotice {
+			continue
+		}
 		at, text := u.plan.partOf(a)
-		if a.Level != rules.LevelNotice {
-			now[at] = normal
-			if _, device := u.plan.parts[a.Device]; !device {
-				u.plan.texts[at] = text
-			}
+		of[at] = true
+		if _, device := u.plan.parts[a.Device]; !device {
+			u.plan.texts[at] = text
 		}
 	}
-	for at := range now {
+	for at := range of {
 		st := u.stateOf(open, at, nil)
 		before, known := u.sent[at]
-		switch {
-		case !known && !u.known:
+		if !known && !u.known {
 			u.sent[at] = st // of an earlier run, which told it
-		case !known && st != normal || known && st != before:
+			continue
+		}
+		if !known {
+			before = normal
+		}
+		switch since, doubted := u.doubts[at]; {
+		case st == before:
+			delete(u.doubts, at)
+		case !doubted:
+			u.doubts[at] = now
+		case now.Sub(since) >= doubtFor:
 			parts = append(parts, at)
 		}
 	}
