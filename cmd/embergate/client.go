@@ -34,6 +34,7 @@ type client struct {
 	lang                    i18n.Lang
 	chosen                  bool // lang, by --language; it goes before the site's
 
+	site  string        // id of the site of that configuration, for verbs that read
 	local gateway.Local // the daemon of the configuration, where one was given
 }
 
@@ -56,6 +57,12 @@ func (c *client) flags(cmd *cobra.Command) {
 	f.StringVar(&c.base, "url", "", "the console of the running daemon (default: that of the configuration, or "+usualURL+")")
 	f.StringVar(&c.tokenFile, "token-file", os.Getenv("EMBERGATE_TOKEN_FILE"), "a file with the token to present (default: EMBERGATE_TOKEN_FILE, or what the daemon of this machine lays out)")
 	f.StringVarP(&c.config, "config", "c", "", "the configuration of the daemon, which says where it is")
+}
+
+// flagsBesideConfig are those of a verb whose -c is its own.
+func (c *client) flagsBesideConfig(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.base, "url", "", "the console of the running daemon (default: that of the configuration)")
+	cmd.Flags().StringVar(&c.tokenFile, "token-file", os.Getenv("EMBERGATE_TOKEN_FILE"), "a file with the token to present to it")
 }
 
 // refused is what a daemon answered instead of doing it.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -32,16 +31,10 @@ func readVerb() *cobra.Command {
 		Short: "Reads devices now, through the driver that the daemon uses, and shows what they say",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			quiet, site := slog.New(slog.NewTextHandler(io.Discard, nil)), ""
+			quiet := slog.New(slog.DiscardHandler)
 			g, root, lang, err := load(cmd, file, gateway.Options{
 				Protocols: protocols, Version: version, Log: quiet, Asked: gateway.Asked(names),
-				Now: func(ctx context.Context, device string) ([]drivers.Reading, bool) {
-					readings, has, err := nowOf(ctx, &daemon, site, device)
-					if err != nil {
-						fmt.Fprintln(cmd.ErrOrStderr(), err) // in the daemon's words
-					}
-					return readings, has
-				},
+				Now: throughDaemon(cmd, &daemon),
 			})
 			if err != nil {
 				return err
@@ -49,7 +42,7 @@ func readVerb() *cobra.Command {
 			if problems := root.Problems(); problems != nil {
 				return invalid{errors.New(problems.In(lang))}
 			}
-			daemon.lang, daemon.config, site = lang, file, root.At("site").At("id").Value()
+			daemon.lang, daemon.config, daemon.site = lang, file, root.At("site").At("id").Value()
 			if watch {
 				return named(lang, g.Watch(cmd.Context(), names, func(values []gateway.Value) { show(cmd.OutOrStdout(), values, asJSON, true) }))
 			}
@@ -58,8 +51,7 @@ func readVerb() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVarP(&file, "config", "c", "", "the configuration")
-	f.StringVar(&daemon.base, "url", "", "the console of the running daemon (default: that of the configuration)")
-	f.StringVar(&daemon.tokenFile, "token-file", os.Getenv("EMBERGATE_TOKEN_FILE"), "a file with the token to present to it")
+	daemon.flagsBesideConfig(c)
 	f.BoolVar(&watch, "watch", false, "goes on until it is stopped, and shows what comes; as JSON, one object a line")
 	f.BoolVar(&asJSON, "json", false, "as JSON")
 	f.DurationVar(&wait, "wait", 10*time.Second, "how long to wait for devices that speak by themselves")

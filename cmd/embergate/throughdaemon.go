@@ -12,6 +12,8 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/modbus"
+
+	"github.com/spf13/cobra"
 )
 
 // Where a daemon has a wire, a verb that reads goes through its queue, so that there is one master on the line and one client of
@@ -109,6 +111,17 @@ func (h *held) Read(ctx context.Context, unit uint8, t modbus.Table, addr uint16
 
 // Close leaves the wire to the daemon.
 func (h *held) Close() {}
+
+// throughDaemon is Options.Now by a daemon of the configuration; what the daemon refuses is said, in its words.
+func throughDaemon(cmd *cobra.Command, c *client) func(ctx context.Context, device string) ([]drivers.Reading, bool) {
+	return func(ctx context.Context, device string) ([]drivers.Reading, bool) {
+		readings, has, err := nowOf(ctx, c, c.site, device)
+		if err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), err)
+		}
+		return readings, has
+	}
+}
 
 // nowOf reads a device through the daemon; has is false where that does not have it. The error is that of a daemon that has the wire
 // and got nothing from the device: to ask there too would be a second master.

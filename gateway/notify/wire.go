@@ -27,6 +27,7 @@ const (
 // wire is the way to one far side that speaks HTTP.
 type wire struct {
 	name   string // of the kind and the host: what may be shown of the address
+	origin string // scheme and host
 	client *http.Client
 	mask   *strings.Replacer
 	now    func() time.Time
@@ -45,7 +46,8 @@ type reply struct {
 func newWire(kind, address string, timeout time.Duration, hide ...string) *wire {
 	w := &wire{name: kind, now: time.Now}
 	if u, err := url.Parse(address); err == nil {
-		w.name = kind + " " + u.Scheme + "://" + u.Host
+		w.origin = u.Scheme + "://" + u.Host
+		w.name = kind + " " + w.origin
 	}
 	w.mask = masking(hide)
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -99,7 +101,11 @@ func stayThere(next *http.Request, via []*http.Request) error {
 
 // post sends a body. An error is of the network, and may be tried again; it holds no address.
 func (w *wire) post(ctx context.Context, address string, body []byte, header http.Header) (reply, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	return w.send(ctx, http.MethodPost, address, body, header)
+}
+
+func (w *wire) send(ctx context.Context, method, address string, body []byte, header http.Header) (reply, error) {
+	r, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
 		return reply{}, &Refused{Detail: w.name + ": the url cannot be used"}
 	}

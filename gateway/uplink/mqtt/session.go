@@ -75,10 +75,9 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
-		SetProtocolVersion(4).SetCleanSession(c.Commands).
+		SetProtocolVersion(4).SetCleanSession(c.Commands || c.visit).
 		SetAutoReconnect(false).SetConnectRetry(false).
 		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
-		SetWill(c.Topic+"/status", "offline", 1, true).
 		SetDefaultPublishHandler(s.receive).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
@@ -94,6 +93,9 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 			})
 			return raw, nil
 		})
+	if !c.visit {
+		o.SetWill(c.Topic+"/status", "offline", 1, true)
+	}
 	s.client = paho.NewClient(o)
 	connect := s.client.Connect()
 	if !connect.WaitTimeout(connectTimeout + writeTimeout) {
