@@ -137,8 +137,8 @@ func (s *session) events(ctx context.Context) (done bool, err error) {
 			}
 			return ok, nil
 		}
-		if len(events) == eventsLoad {
-			if err := s.firesFirst(ctx, events[len(events)-1].Time); err != nil {
+		if len(events) > 1 {
+			if err := s.firesFirst(ctx, events[0].Time); err != nil {
 				return false, err
 			}
 		}
@@ -183,7 +183,7 @@ func (s *session) group(events []alarm.Event) (k kind, words []word, n int) {
 	return k, words, n
 }
 
-// firesFirst tells of fires that wait behind many events. Source: GB 26875.1-2011, 4.1.2.3.
+// firesFirst tells of fires that were raised after a time, and so wait behind what happened then. Source: GB 26875.1-2011, 4.1.2.3.
 func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 	u := s.u
 	open := u.openAlarms()
