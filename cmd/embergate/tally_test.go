@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ func TestMain(m *testing.M) {
 //
 //	ready          the driver runs
 //	raised 3       the third smoke of this life is in the journal
+//	goroutines 40  so many the process has
 //
 // In life 0 it says nothing: what is left of other lives is sent.
 type tally struct {
@@ -74,6 +76,7 @@ func (t *tally) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 		}
 		if n%8 == 6 { // the hub takes one batch after another, so the one that began the smoke at 4 of 8 is committed
 			fmt.Println("raised", n/8+1)
+			fmt.Println("goroutines", runtime.NumGoroutine())
 		}
 		select {
 		case <-tick.C:
