@@ -30,7 +30,7 @@ func alarmsVerb() *cobra.Command {
 	} {
 		c.AddCommand(actVerb(&daemon, a.name, a.short, nil))
 	}
-	c.AddCommand(shelveVerb(&daemon), verdictVerb(&daemon), noteVerb(&daemon), incidentVerb(&daemon))
+	c.AddCommand(shelveVerb(&daemon), verdictVerb(&daemon), noteVerb(&daemon), incidentVerb(&daemon), raiseVerb(&daemon))
 	return c
 }
 
