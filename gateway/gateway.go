@@ -41,6 +41,7 @@ type Options struct {
 	Listener  net.Listener // the console's; nil: it listens by itself, and tries again where the address is taken
 	Demo      bool         // the console says that this is a demo
 
+	File   string                          // of the configuration, to add devices to; "": there is none
 	Levels *logs.Handler                   // of Log, to change levels by the API; nil: they stay
 	Reload func(ctx context.Context) error // reads the configuration file anew, for the API; nil: there is none
 

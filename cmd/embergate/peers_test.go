@@ -153,7 +153,12 @@ func mayAsk(t *testing.T, data string) {
 // runDaemonOn runs `embergate run` in this process until the test ends or stop is called.
 func runDaemonOn(t *testing.T, config string) (stop func() (status int, log string)) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "home.yaml")
+	return runDaemonAt(t, filepath.Join(t.TempDir(), "home.yaml"), config)
+}
+
+// runDaemonAt is runDaemonOn with the configuration in a file of the test's choice.
+func runDaemonAt(t *testing.T, file, config string) (stop func() (status int, log string)) {
+	t.Helper()
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

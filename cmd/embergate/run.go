@@ -163,7 +163,7 @@ func (d *daemonOf) reload(ctx context.Context) error {
 // build makes the gateway of the file; it refuses one with mistakes, and one that needs what this version does not have.
 // One that can run is kept, so that a later change by hand can be taken back.
 func (d *daemonOf) build() (*gateway.Gateway, error) {
-	g, root, lang, err := load(d.cmd, d.file, gateway.Options{Protocols: protocols, Version: version, Log: d.log, Levels: d.levels, Reload: d.reload})
+	g, root, lang, err := load(d.cmd, d.file, gateway.Options{Protocols: protocols, Version: version, Log: d.log, File: d.file, Levels: d.levels, Reload: d.reload})
 	if err != nil {
 		return nil, err
 	}

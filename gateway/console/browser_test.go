@@ -17,7 +17,7 @@ import (
 // everyPage are addresses of all pages of the canned home; each row of the table of pages has one at least.
 var everyPage = []string{
 	"/", "/alarms", "/alarms?span=open&class=gas", "/alarms/00000007", "/zones", "/devices/kitchen-gas", "/devices/smoke-201",
-	"/charts", "/charts?signal=kitchen-gas.lel", "/charts?device=main-meter&span=7d", "/drills", "/duty", "/hazards", "/reports", "/health", "/wall", "/no/such/page",
+	"/charts", "/charts?signal=kitchen-gas.lel", "/charts?device=main-meter&span=7d", "/new-device", "/new-device?endpoint=bus-1", "/drills", "/duty", "/hazards", "/reports", "/health", "/wall", "/no/such/page",
 }
 
 // TestBrowserShowsEveryPageAtEveryWidth looks at each page with a real browser: nothing is cut off, nothing scrolls sideways, no

@@ -321,7 +321,7 @@ func consoleOf(t testing.TB, c *canned, l i18n.Lang) http.Handler {
 // optionsOf are those of a console of a canned home that everybody may use.
 func optionsOf(c *canned, l i18n.Lang) Options {
 	return Options{
-		Lang: l, Source: c, Acts: c, History: c, Archive: c, Writes: c, Notes: c, Couriers: c, Rounds: c, Walks: c, Months: c, Refused: c.refused, Demo: true, Log: slog.New(slog.DiscardHandler),
+		Lang: l, Source: c, Acts: c, History: c, Archive: c, Writes: c, Adding: c, Notes: c, Couriers: c, Rounds: c, Walks: c, Months: c, Refused: c.refused, Demo: true, Log: slog.New(slog.DiscardHandler),
 		Metrics: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { rw.Write([]byte("embergate_clock_ok 1\n")) }),
 		Frames: func(device string) ([]drivers.Frame, bool) {
 			at := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)

@@ -88,6 +88,7 @@ type Options struct {
 	Log    *slog.Logger
 
 	Operations Operations // on the daemon itself; nil: there are none
+	Adding     Adding     // of devices to the configuration file; nil: there is none
 
 	Access  *access.Access // nil: whoever reaches the console may do everything, as in the demonstration
 	Proxies []netip.Prefix // those whose word is taken for where a request comes from
@@ -156,7 +157,7 @@ type route struct {
 
 // all are the routes of all files.
 func (w *web) all() []route {
-	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.operationRoutes(), w.dutyRoutes(), w.writeRoutes())
+	return slices.Concat(w.routes(), w.pageRoutes(), w.modeRoutes(), w.wireRoutes(), w.noteRoutes(), w.deliveryRoutes(), w.stillRoutes(), w.offlineRoutes(), w.accessRoutes(), w.roundRoutes(), w.walkRoutes(), w.monthRoutes(), w.linkRoutes(), w.operationRoutes(), w.dutyRoutes(), w.writeRoutes(), w.addRoutes())
 }
 
 // routes are all that the console answers. openapi.json describes those below /api, and the probes.

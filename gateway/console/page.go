@@ -35,7 +35,8 @@ import (
 //     datetime-local times with zone, data-minutes selects a time so far ahead, data-number selects a number; empty fields are left out, "by" is the name
 //     of whoever acts. data-method="DELETE" sends another method, data-then="/path" goes there afterwards, an
 //     <output data-field="token"> shows a field of the answer. Refusals appear in the form's [role=alert] (made where missing).
-//     data-confirm="really?" on the button makes it ask for a second tap.
+//     data-confirm="really?" on the button makes it ask for a second tap; its data-post is where it sends instead, and its
+//     data-follow="/path/{}" the page of what came into being, of which the answer has the id.
 //   - <button data-act="ack|silence|reset|shelve|verdict" data-id=ALARM data-what=NAME>: the dialog of dialog.html.
 
 // page is one page of the console.

@@ -11,11 +11,12 @@ import (
 	"embergate/gateway/alarm"
 )
 
-// placePages are the list of zones and devices, and the page of one device.
+// placePages are the list of zones and devices, the page of one device, and that which adds one.
 func (w *web) placePages() []page {
 	return []page{
 		{path: "/zones", role: Viewer, title: i18n.T("Places"), nav: "/zones", body: "places.html", view: w.seePlaces, shared: true},
 		{path: "/devices/{id}", role: Viewer, title: i18n.T("Device"), nav: "/zones", body: "device.html", view: w.seeOneDevice},
+		w.addPage(),
 	}
 }
 

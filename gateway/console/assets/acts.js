@@ -119,13 +119,14 @@
     if (button) button.disabled = true;
     const body = fields(form);
     const to = form.querySelector('[data-to]'); // it names what is acted on
-    const path = to ? form.dataset.postTo.replace('{}', encodeURIComponent(to.value)) : form.dataset.post;
+    const path = button && button.dataset.post || (to ? form.dataset.postTo.replace('{}', encodeURIComponent(to.value)) : form.dataset.post);
     try {
       const answer = await send(path, form.dataset.method || 'POST', body);
       if (body.by) remembered(body.by);
       for (const field of form.querySelectorAll('[data-field]')) field.textContent = answer[field.dataset.field] ?? '';
       const table = form.querySelector('[data-rows]');
-      if (table) rows(table, answer);
+      if (table && answer[table.dataset.rows]) rows(table, answer);
+      if (button && button.dataset.follow) follow(button.dataset.follow.replace('{}', encodeURIComponent(answer.id)));
       if (form.dataset.then) location.href = form.dataset.then;
       else if (!form.querySelector('[data-field]') && !table) {
         form.reset();
@@ -140,6 +141,21 @@
       calm(button);
     }
   });
+
+  // follow goes to a page as soon as there is one: the gateway may be reading its configuration anew.
+  async function follow(path) {
+    for (let tries = 0; tries < 60; tries++) {
+      await new Promise((done) => setTimeout(done, 1000));
+      try {
+        if ((await fetch(path, { cache: 'no-store' })).ok) {
+          location.href = path;
+          return;
+        }
+      } catch {
+        // not yet
+      }
+    }
+  }
 
   // rows shows the list in an answer.
   function rows(table, answer) {
