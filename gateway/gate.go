@@ -190,6 +190,7 @@ func (h *hub) watchClock(now time.Time, synced bool) {
 	if step := h.gate.look(m); step != 0 {
 		e := alarm.Event{ID: eventID(clockStepped, now), Time: now, Type: clockStepped, Note: stepNote(m.wall.Add(-step), m.wall)}
 		h.events = append(h.events, e)
+		h.g.metrics.machine.stepped(step)
 	}
 }
 

@@ -36,7 +36,9 @@ type metrics struct {
 	written     *prometheus.CounterVec
 	batches     *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	retried     *prometheus.CounterVec
 	clock       prometheus.Gauge
+	machine     machine
 
 	notices notices
 
@@ -83,6 +85,18 @@ func newMetrics(version string) *metrics {
 		batches:     counter("uplink_batches_total", "Batches sent to a platform.", "uplink", "outcome"),
 		refused:     counter("uplink_refused_total", "Lines that a platform refused, kept as dead letters.", "uplink"),
 		clock:       gauge("clock_ok", "1 while the clock is synchronised and can be right.").WithLabelValues(),
+	}
+	m.retried = counter("queue_retried_total", "Batches and messages sent again, since the far side did not take them.", "queue")
+	m.machine = machine{
+		synced:      gauge("clock_synced", "1 while the kernel counts the clock as synchronised.").WithLabelValues(),
+		offset:      gauge("clock_offset_seconds", "What the kernel still has to trim off the clock, as adjtimex says.").WithLabelValues(),
+		uncertainty: gauge("clock_error_seconds", "By how much the clock may be wrong, as adjtimex says.").WithLabelValues(),
+		steps:       counter("clock_steps_total", "How often the clock was set, by a second or more.").WithLabelValues(),
+		step:        gauge("clock_last_step_seconds", "By how much it was set the last time; back is less than 0.").WithLabelValues(),
+		free:        gauge("disk_free_bytes", "Free where the state is kept, for a user that is not root.").WithLabelValues(),
+		size:        gauge("disk_size_bytes", "Size of the disk where the state is kept.").WithLabelValues(),
+		aDay:        gauge("store_written_day_bytes", "Bytes written to the database a day, at the pace of the last 24 hours or since the start.", "file"),
+		growths:     map[string]*growth{},
 	}
 	m.alarmTime = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "embergate_alarm_latency_seconds", Help: "From the sample to the event in the journal.", Buckets: wait,
@@ -144,6 +158,18 @@ func (m *metrics) scan(now time.Time, h *hub) {
 		m.advance(m.written.WithLabelValues(file), "written "+file, n)
 	}
 	m.clock.Set(float64(number(h.gate.clock.ok())))
+	m.machine.scan(now, h)
+}
+
+// uplink counts what became of each batch of an uplink.
+func (m *metrics) uplink(id string) func(outcome string) {
+	again := m.retried.WithLabelValues(id)
+	return func(outcome string) {
+		m.batches.WithLabelValues(id, outcome).Inc()
+		if outcome == "retry" {
+			again.Inc()
+		}
+	}
 }
 
 // advance brings a counter to what somebody else has counted.

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wellness is what the console shows of the machine and costs more than a look: it is measured anew after a while only.
+// wellness is what the console and the metrics show of the machine and costs more than a look: it is measured anew after a while only.
 type wellness struct {
 	at         time.Time
 	free, size int64 // bytes of the disk; 0 where they are not known
@@ -25,19 +25,24 @@ const wellnessFor = 10 * time.Second
 
 // wellness is how the gateway itself fares, for the console.
 func (h *hub) wellness(now time.Time) console.Health {
-	w := &h.page.wellness
-	if age := now.Sub(w.at); age >= wellnessFor || age < 0 {
-		*w = wellness{at: now, memory: resident()}
-		var disk unix.Statfs_t
-		if unix.Statfs(string(h.g.cfg.Data), &disk) == nil { // where it cannot be asked, nothing is shown of it
-			w.free, w.size = int64(disk.Bavail)*int64(disk.Bsize), int64(disk.Blocks)*int64(disk.Bsize)
-		}
-	}
+	w := h.page.wellness.measured(now, string(h.g.cfg.Data))
 	health := console.Health{ClockOK: h.gate.clock.ok(), Memory: w.memory, DiskFree: w.free, DiskSize: w.size, Chain: h.lastProof()}
 	for _, n := range h.store.Written() {
 		health.Written += n
 	}
 	return health
+}
+
+// measured is it as it was measured last, or anew.
+func (w *wellness) measured(now time.Time, dir string) wellness {
+	if age := now.Sub(w.at); age >= wellnessFor || age < 0 {
+		*w = wellness{at: now, memory: resident()}
+		var disk unix.Statfs_t
+		if unix.Statfs(dir, &disk) == nil { // where it cannot be asked, nothing is shown of it
+			w.free, w.size = int64(disk.Bavail)*int64(disk.Bsize), int64(disk.Blocks)*int64(disk.Bsize)
+		}
+	}
+	return *w
 }
 
 // resident is how much memory this process holds, in bytes; 0 where that is not known (proc(5), /proc/self/statm).

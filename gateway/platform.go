@@ -94,14 +94,14 @@ func (g *Gateway) newBroker(at conf.Section, id string) *mqtt.Uplink {
 	}
 	return mqtt.New(at, mqtt.Options{
 		ID: id, Site: g.cfg.Site.ID, Devices: devices, Unit: unit, Body: g.bodyOf, Log: g.Log.With("uplink", id),
-		Observe: func(outcome string) { g.metrics.batches.WithLabelValues(id, outcome).Inc() },
+		Observe: g.metrics.uplink(id),
 	})
 }
 
 func (g *Gateway) newCentre(at conf.Section, id string) *gbt26875.Uplink {
 	o := gbt26875.Options{
 		ID: id, Version: g.Version, Location: g.location, Devices: g.devices(), Log: g.Log.With("uplink", id),
-		Observe: func(outcome string) { g.metrics.batches.WithLabelValues(id, outcome).Inc() },
+		Observe: g.metrics.uplink(id),
 	}
 	for _, z := range g.cfg.Zones {
 		o.Zones = append(o.Zones, gbt26875.Zone{ID: z.ID, Path: g.places[z.ID].Path})

@@ -73,7 +73,7 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 			influx.CheckFields(g.devices())
 			u := influx.New(at, influx.Options{
 				ID: own.ID, Site: g.cfg.Site.ID, Region: g.cfg.Site.Region, Log: g.Log.With("uplink", own.ID),
-				Observe: func(outcome string) { g.metrics.batches.WithLabelValues(own.ID, outcome).Inc() },
+				Observe: g.metrics.uplink(own.ID),
 			})
 			g.uplinks = append(g.uplinks, uplink{own.ID, kind, toInflux{u, own.ID}, limit})
 		case "mqtt":
