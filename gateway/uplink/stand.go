@@ -104,3 +104,17 @@ func (s *Stand) Keep(ctx context.Context, converse func(context.Context) error, 
 		wait = min(2*wait, longestWait)
 	}
 }
+
+// Bell wakes the goroutine that waits for it, however often it was rung before.
+type Bell chan struct{}
+
+// NewBell is a bell that was not rung.
+func NewBell() Bell { return make(Bell, 1) }
+
+// Wake says that there are new events in the journal. It returns at once.
+func (b Bell) Wake() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}

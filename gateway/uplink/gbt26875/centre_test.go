@@ -16,6 +16,7 @@ import (
 	"embergate/drivers/conf"
 	"embergate/gateway/alarm"
 	"embergate/gateway/uplink"
+	"embergate/gateway/uplink/uplinktest"
 
 	"go.uber.org/goleak"
 	"golang.org/x/text/encoding/simplifiedchinese"
@@ -165,50 +166,16 @@ func objects(unit []byte) (said []string) {
 }
 
 // journal is a journal in memory whose disk can fail.
-type journal struct {
-	mu       sync.Mutex
-	events   []alarm.Event
-	settings map[string]string
-	broken   bool
-}
-
-func newJournal() *journal { return &journal{settings: map[string]string{}} }
+type journal struct{ uplinktest.Journal }
 
 func (j *journal) add(u *Uplink, events ...alarm.Event) {
-	j.mu.Lock()
 	for _, e := range events {
-		e.Seq = int64(len(j.events) + 1)
-		e.ID, e.Time = fmt.Sprint(e.Seq), time.Now()
-		j.events = append(j.events, e)
+		j.Add(func(seq int64) alarm.Event {
+			e.ID, e.Time = fmt.Sprint(seq), time.Now()
+			return e
+		})
 	}
-	j.mu.Unlock()
 	u.Wake()
-}
-
-func (j *journal) Events(_ context.Context, after int64, limit int) ([]alarm.Event, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.broken {
-		return nil, errors.New("disk I/O error")
-	}
-	from := min(max(after, 0), int64(len(j.events)))
-	return append([]alarm.Event(nil), j.events[from:min(from+int64(limit), int64(len(j.events)))]...), nil
-}
-
-func (j *journal) Get(_ context.Context, key string) (string, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.settings[key], nil
-}
-
-func (j *journal) Set(_ context.Context, key, value string) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.broken {
-		return errors.New("disk I/O error")
-	}
-	j.settings[key] = value
-	return nil
 }
 
 // home takes duty checks, or has nobody for them.

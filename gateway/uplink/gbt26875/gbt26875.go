@@ -58,13 +58,13 @@ type Acts interface {
 
 // Uplink speaks to one centre. The zero value is of no use: New makes it.
 type Uplink struct {
+	uplink.Bell
 	o        Options
 	settings settings
 	plan     plan
 	states   states
 	stand    *uplink.Stand
 	feed     *uplink.Feed
-	wake     chan struct{} // capacity 1
 	dial     func(context.Context) (net.Conn, error)
 
 	// Run's goroutine only:
@@ -92,7 +92,7 @@ func New(s conf.Section, o Options) *Uplink {
 		o.Location = time.UTC
 	}
 	u := &Uplink{
-		o: o, settings: readSettings(s, o), wake: make(chan struct{}, 1),
+		o: o, settings: readSettings(s, o), Bell: uplink.NewBell(),
 		stand: uplink.NewStand(o.Log, "not connected yet"), feed: uplink.NewFeed(o.ID, o.Log),
 		sent: map[part]state{}, doubts: map[part]time.Time{}, ahead: map[string]int{},
 	}
@@ -111,14 +111,6 @@ func (u *Uplink) Readings(_ drivers.Device, batch []drivers.Reading) {
 func (u *Uplink) Alarms(open []alarm.Alarm) {
 	u.states.setAlarms(open)
 	u.Wake()
-}
-
-// Wake says that there are new events in the journal.
-func (u *Uplink) Wake() {
-	select {
-	case u.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Status is how the uplink stands.

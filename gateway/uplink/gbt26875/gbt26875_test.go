@@ -17,7 +17,7 @@ import (
 // Row SF16: an alarm from its beginning to its end, and who did what.
 func TestWhatBecomesOfAnAlarmIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		u.Alarms(nil)
 		stop := start(t, u, j, &home{})
@@ -109,7 +109,7 @@ func TestStatesOfPartsAndOfTheGateway(t *testing.T) {
 // Row SF16, 6.5: a packet is sent again three times as it is, then the connection is made anew, and nothing is lost.
 func TestASilentCentreIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		var log bytes.Buffer
 		u := newUplink(t, plain, c, &log)
 		c.answers = func(frame) command { return 0 }
@@ -151,7 +151,7 @@ func TestASilentCentreIsTriedAgain(t *testing.T) {
 // What the centre denies is shown, and holds up nothing.
 func TestADeniedPacketIsShownAndTheNextGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		c.answers = func(f frame) command {
 			if kind(f.unit[0]) == partState {
@@ -176,7 +176,7 @@ func TestADeniedPacketIsShownAndTheNextGoes(t *testing.T) {
 // Rows SF16 and SF17: a cut connection, an end of the process, a centre that is away: each event once, in order.
 func TestAfterACutAndARestartNothingIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		stop := start(t, u, j, &home{})
 		for i := range 60 {
@@ -209,7 +209,7 @@ func TestAfterACutAndARestartNothingIsLost(t *testing.T) {
 // GB 26875.1-2011, 4.1.2.3: a fire waits behind nothing, however much there is, and is told once.
 func TestAFireGoesBeforeABacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t, away: true}, newJournal()
+		c, j := &centre{t: t, away: true}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		stop := start(t, u, j, &home{})
 		for i := range 200 {
@@ -233,14 +233,12 @@ func TestAFireGoesBeforeABacklog(t *testing.T) {
 // RE07: what the disk refuses is told from the list of alarms; and once it has the disk back.
 func TestTheCentreIsToldWhileTheDiskRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		u.Alarms(nil)
 		stop := start(t, u, j, &home{})
 		synctest.Wait()
-		j.mu.Lock()
-		j.broken = true
-		j.mu.Unlock()
+		j.Break(true)
 		a := *gas("1", alarm.Unacknowledged)
 		u.Alarms([]alarm.Alarm{a})
 		time.Sleep(4 * time.Second)
@@ -259,7 +257,7 @@ func TestTheCentreIsToldWhileTheDiskRefuses(t *testing.T) {
 // An event that was read before the list of alarms has it is told once.
 func TestTheListOfAlarmsMayComeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		u.Alarms(nil)
 		stop := start(t, u, j, &home{})
@@ -279,11 +277,11 @@ func TestTheListOfAlarmsMayComeLater(t *testing.T) {
 // A restart tells nothing anew of alarms that the centre knows.
 func TestARestartRepeatsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		a := *gas("1", alarm.Unacknowledged)
-		for range 2 {
+		for life := range 2 {
 			u := newUplink(t, plain, c, nil)
-			if len(j.events) == 0 {
+			if life == 0 {
 				j.add(u, event(alarm.EventRaised, &a))
 			}
 			u.Alarms([]alarm.Alarm{a})
@@ -300,7 +298,7 @@ func TestARestartRepeatsNothing(t *testing.T) {
 // Row SF16: analog values, at most one of each type of a part, and the heartbeat.
 func TestValuesAndHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		good := func(signal string, v float64) drivers.Reading {
 			return drivers.Reading{Signal: signal, Time: time.Now(), Value: v, Quality: drivers.Good}
@@ -331,7 +329,7 @@ func TestValuesAndHeartbeat(t *testing.T) {
 // Row SF16: what a centre asks and orders.
 func TestCommandsOfTheCentre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j, h := &centre{t: t}, newJournal(), &home{}
+		c, j, h := &centre{t: t}, &journal{}, &home{}
 		var log bytes.Buffer
 		u := newUplink(t, plain, c, &log)
 		u.Alarms([]alarm.Alarm{*gas("1", alarm.Acknowledged)})
@@ -413,7 +411,7 @@ func TestCommandsOfTheCentre(t *testing.T) {
 // A hostile centre costs its connection, and nothing else.
 func TestACentreThatFloodsIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, j := &centre{t: t}, newJournal()
+		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
 		stop := start(t, u, j, &home{})
 		synctest.Wait()
@@ -453,15 +451,18 @@ func TestPartsKeepTheirNumbers(t *testing.T) {
 			t.Errorf("%s is at %v", id, n.Devices[id])
 		}
 	}
-	j := newJournal()
+	j := &journal{}
 	u := newUplink(t, plain, nil, nil)
 	if err := u.plan.number(t.Context(), j, "x"); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := j.settings["uplink/x/parts"], `{"zones":{"kitchen":1,"room":2},"devices":{"door":[0,1],"kitchen-gas":[1,1],"meter":[2,2],"smoke-201":[2,1]}}`; got != want {
+	got, _ := j.Get(t.Context(), "uplink/x/parts")
+	if want := `{"zones":{"kitchen":1,"room":2},"devices":{"door":[0,1],"kitchen-gas":[1,1],"meter":[2,2],"smoke-201":[2,1]}}`; got != want {
 		t.Errorf("stored is %s", got)
 	}
-	j.settings["uplink/x/parts"] = `{"zones":{"room":7},"devices":{"meter":[7,9]}}`
+	if err := j.Set(t.Context(), "uplink/x/parts", `{"zones":{"room":7},"devices":{"meter":[7,9]}}`); err != nil {
+		t.Fatal(err)
+	}
 	if err := u.plan.number(t.Context(), j, "x"); err != nil {
 		t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (s *session) loop(ctx context.Context) error {
 		}
 		if more {
 			select {
-			case <-s.u.wake:
+			case <-s.u.Bell:
 				newEvents = true
 			default:
 			}
@@ -115,7 +115,7 @@ func (s *session) loop(ctx context.Context) error {
 			return err
 		case <-s.lost:
 			return s.cause
-		case <-s.u.wake:
+		case <-s.u.Bell:
 			newEvents = true
 		case f := <-s.in:
 			if err := s.answer(ctx, f); err != nil {
@@ -207,7 +207,7 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 // latest sends one packet of what is due besides events, and tells whether there may be more.
 func (s *session) latest(ctx context.Context) (more bool, err error) {
 	u := s.u
-	if len(u.wake) > 0 {
+	if len(u.Bell) > 0 {
 		return false, nil // events go first
 	}
 	open, known := u.states.alarms()

@@ -67,19 +67,19 @@ type settings struct {
 
 // Uplink sends to one server. The zero value is of no use: New makes it.
 type Uplink struct {
+	uplink.Bell
 	o        Options
 	settings settings
 	writeURL string
 	service  influxhttp.Service
 	wire     *wire
 	memory   memory
-	wake     chan struct{} // capacity 1
 	stand    *uplink.Stand
 }
 
 // New reads the influxdb: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
 func New(s conf.Section, o Options) *Uplink {
-	u := &Uplink{o: o, settings: settings{Timeout: 10 * time.Second, GZip: true}, wake: make(chan struct{}, 1)}
+	u := &Uplink{o: o, settings: settings{Timeout: 10 * time.Second, GZip: true}, Bell: uplink.NewBell()}
 	if o.Log == nil {
 		u.o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -135,14 +135,6 @@ func (u *Uplink) Readings(d drivers.Device, batch []drivers.Reading) {
 func (u *Uplink) Point(p Point) {
 	p.Tags = append([][2]string{{"site", u.o.Site}, {"region", u.o.Region}}, p.Tags...)
 	u.memory.point(p)
-}
-
-// Wake says that there are new events in the journal.
-func (u *Uplink) Wake() {
-	select {
-	case u.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Status is how the uplink stands.

@@ -153,7 +153,7 @@ func TestEventsGoOnFromTheirCursor(t *testing.T) {
 		if len(p.posts) != 4 || len(p.bodies[3]) != 1 {
 			t.Errorf("%d posts after the restarts", len(p.posts))
 		}
-		j.events = nil
+		j.Lose()
 		j.add("alarm.raised", "B")
 		run()
 		if len(p.posts) != 5 {
@@ -165,9 +165,7 @@ func TestEventsGoOnFromTheirCursor(t *testing.T) {
 		stop := start(t, u, &queue{}, j)
 		defer stop()
 		time.Sleep(time.Second)
-		j.mu.Lock()
-		j.events = nil
-		j.mu.Unlock()
+		j.Lose()
 		j.add("alarm.raised", "C")
 		j.add("alarm.raised", "D")
 		u.Wake()

@@ -21,6 +21,7 @@ import (
 	"embergate/gateway/alarm"
 	"embergate/gateway/store"
 	"embergate/gateway/uplink"
+	"embergate/gateway/uplink/uplinktest"
 )
 
 // platform is a server that fails as its test wishes. It is a RoundTripper for tests in synctest, and a Handler.
@@ -220,46 +221,13 @@ func (q *queue) put(lines ...string) {
 }
 
 // journal is a journal in memory.
-type journal struct {
-	mu       sync.Mutex
-	events   []alarm.Event
-	settings map[string]string
-}
-
-func (j *journal) Events(_ context.Context, after int64, limit int) ([]alarm.Event, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	var found []alarm.Event
-	for _, e := range j.events {
-		if e.Seq > after && len(found) < limit {
-			found = append(found, e)
-		}
-	}
-	return found, nil
-}
-
-func (j *journal) Get(_ context.Context, key string) (string, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.settings[key], nil
-}
-
-func (j *journal) Set(_ context.Context, key, value string) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.settings == nil {
-		j.settings = map[string]string{}
-	}
-	j.settings[key] = value
-	return nil
-}
+type journal struct{ uplinktest.Journal }
 
 func (j *journal) add(kind, id string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	a := alarm.Alarm{ID: id, Rule: "smoke", Class: "fire", Level: "alarm", RaisedAt: noon}
-	n := int64(len(j.events) + 1)
-	j.events = append(j.events, alarm.Event{Seq: n, ID: fmt.Sprint(id, "/", n), Time: noon, Type: kind, Alarm: &a})
+	j.Add(func(seq int64) alarm.Event {
+		return alarm.Event{ID: fmt.Sprint(id, "/", seq), Time: noon, Type: kind, Alarm: &a}
+	})
 }
 
 // logged collects log lines.

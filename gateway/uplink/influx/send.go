@@ -86,7 +86,7 @@ func (s *sender) run(ctx context.Context) {
 		wait := s.step(ctx)
 		if wait <= 0 {
 			select {
-			case <-s.u.wake:
+			case <-s.u.Bell:
 				s.newEvents, s.newBatch = true, true
 			default:
 			}
@@ -96,7 +96,7 @@ func (s *sender) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-s.u.wake:
+		case <-s.u.Bell:
 			s.newEvents, s.newBatch = true, true
 		}
 		timer.Stop()

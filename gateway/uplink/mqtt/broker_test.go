@@ -17,6 +17,7 @@ import (
 	"embergate/drivers/conf"
 	"embergate/gateway/alarm"
 	"embergate/gateway/uplink"
+	"embergate/gateway/uplink/uplinktest"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
@@ -113,55 +114,15 @@ func (b *broker) retained(topic string) string {
 }
 
 // journal is a journal in memory whose disk can fail.
-type journal struct {
-	mu       sync.Mutex
-	events   []alarm.Event
-	settings map[string]string
-	broken   bool
-}
-
-func newJournal() *journal { return &journal{settings: map[string]string{}} }
+type journal struct{ uplinktest.Journal }
 
 // add appends an event of an alarm, and its id is its number.
 func (j *journal) add(u *Uplink, kind string) {
-	j.mu.Lock()
-	seq := int64(len(j.events) + 1)
 	a := alarm.Alarm{ID: "a1", Rule: "gas-high", Class: "gas", Level: "alarm"}
-	j.events = append(j.events, alarm.Event{Seq: seq, ID: fmt.Sprint(seq), Time: time.Now(), Type: kind, Alarm: &a})
-	j.mu.Unlock()
+	j.Add(func(seq int64) alarm.Event {
+		return alarm.Event{ID: fmt.Sprint(seq), Time: time.Now(), Type: kind, Alarm: &a}
+	})
 	u.Wake()
-}
-
-func (j *journal) Events(_ context.Context, after int64, limit int) ([]alarm.Event, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.broken {
-		return nil, errors.New("disk I/O error")
-	}
-	from := min(max(after, 0), int64(len(j.events)))
-	return append([]alarm.Event(nil), j.events[from:min(from+int64(limit), int64(len(j.events)))]...), nil
-}
-
-func (j *journal) Get(_ context.Context, key string) (string, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.settings[key], nil
-}
-
-func (j *journal) Set(_ context.Context, key, value string) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.broken {
-		return errors.New("disk I/O error")
-	}
-	j.settings[key] = value
-	return nil
-}
-
-func (j *journal) setBroken(broken bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.broken = broken
 }
 
 // newUplink makes an uplink of its keys; b may be nil.

@@ -86,7 +86,7 @@ func TestMistakesAreReportedAtTheirPlace(t *testing.T) {
 // Certificates are read anew for each connection, so a mistake in them is said as what keeps the uplink from working.
 func TestACertificateThatIsNotThereIsSaid(t *testing.T) {
 	u := newUplink(t, `{url: "mqtts://127.0.0.1:1", topic: home, tls: {ca: /nowhere/ca.pem}}`, nil, nil)
-	stop := start(t, u, newJournal(), nil)
+	stop := start(t, u, &journal{}, nil)
 	eventually(t, "the mistake is said", func() bool { return strings.Contains(u.Status().LastError, "/nowhere/ca.pem") })
 	stop()
 	if d := u.settings.KeepAlive; d != 30*time.Second {

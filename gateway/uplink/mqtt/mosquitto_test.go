@@ -211,7 +211,7 @@ func TestMosquittoRefusesAPassword(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		u := newUplink(t, fmt.Sprintf(`{url: "mqtt://%s", %stopic: home}`, m.address, password), nil, &log)
-		stop := start(t, u, newJournal(), nil)
+		stop := start(t, u, &journal{}, nil)
 		eventually(t, words, func() bool {
 			s := u.Status()
 			return words == "" && s.Working || words != "" && strings.Contains(s.LastError, words)

@@ -56,10 +56,10 @@ type Acts interface {
 
 // Uplink speaks to one broker. The zero value is of no use: New makes it.
 type Uplink struct {
+	uplink.Bell
 	o        Options
 	settings settings
 	states   states
-	wake     chan struct{} // capacity 1
 	dial     func(context.Context, *tls.Config) (net.Conn, error)
 
 	stand    *uplink.Stand
@@ -76,7 +76,7 @@ func New(s conf.Section, o Options) *Uplink {
 		o.Observe = func(string) {}
 	}
 	u := &Uplink{
-		o: o, settings: readSettings(s, o), wake: make(chan struct{}, 1),
+		o: o, settings: readSettings(s, o), Bell: uplink.NewBell(),
 		stand: uplink.NewStand(o.Log, "not connected yet"), feed: uplink.NewFeed(o.ID, o.Log),
 	}
 	slices.Sort(u.o.Devices)
@@ -92,14 +92,6 @@ func (u *Uplink) Readings(d drivers.Device, batch []drivers.Reading) { u.states.
 func (u *Uplink) Alarms(open []alarm.Alarm) {
 	u.states.setAlarms(open)
 	u.Wake()
-}
-
-// Wake says that there are new events in the journal.
-func (u *Uplink) Wake() {
-	select {
-	case u.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Status is how the uplink stands.

@@ -21,7 +21,7 @@ import (
 // Rows MQ07, MQ21 and SF17: our own status, events in order, the state of devices and the list of alarms.
 func TestAPlatformIsToldOfEventsStatesAndOurselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		j.add(u, "alarm.raised")
@@ -65,7 +65,7 @@ func TestAPlatformIsToldOfEventsStatesAndOurselves(t *testing.T) {
 // Row MQ07: a gateway that is gone without a word is offline too.
 func TestTheWillSaysOffline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		stop := start(t, u, j, nil)
@@ -89,7 +89,7 @@ func TestTheWillSaysOffline(t *testing.T) {
 func TestAnHourWithoutTheBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, &log)
 		stop := start(t, u, j, nil)
@@ -140,7 +140,7 @@ func TestAnHourWithoutTheBroker(t *testing.T) {
 // comes twice.
 func TestEveryEventArrivesThroughBreaks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		stop := start(t, u, j, nil)
@@ -182,7 +182,7 @@ func TestEveryEventArrivesThroughBreaks(t *testing.T) {
 // Rows SF05 and SF11: a restart goes on from its own place; a disk that fails sends nothing twice.
 func TestEventsGoOnFromTheirPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		j.add(u, "alarm.raised")
@@ -194,12 +194,12 @@ func TestEventsGoOnFromTheirPlace(t *testing.T) {
 		stop = start(t, u, j, nil)
 		time.Sleep(time.Second)
 		j.add(u, "alarm.closed")
-		j.setBroken(true)
+		j.Break(true)
 		time.Sleep(2 * time.Minute)
 		if got := b.take("event "); !slices.Equal(got, []string{"1 alarm.raised late=false", "2 alarm.cleared late=false"}) {
 			t.Errorf("before the disk works: %q", got)
 		}
-		j.setBroken(false)
+		j.Break(false)
 		time.Sleep(5 * time.Second)
 		if got := b.take("event "); !slices.Equal(got, []string{"3 alarm.closed late=true"}) {
 			t.Errorf("after: %q", got)
@@ -211,7 +211,7 @@ func TestEventsGoOnFromTheirPlace(t *testing.T) {
 // What changes the meaning of a state is sent at once, numbers every ten seconds, and what stays the same every minute.
 func TestStatesAreSentAsOftenAsTheyMatter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		stop := start(t, u, j, nil)
@@ -251,7 +251,7 @@ func TestStatesAreSentAsOftenAsTheyMatter(t *testing.T) {
 // The state of a device that left the configuration does not stay behind.
 func TestADeviceThatIsGoneLeavesNoState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		u.Readings(kitchen, number(1))
@@ -272,7 +272,7 @@ func TestADeviceThatIsGoneLeavesNoState(t *testing.T) {
 // A broker that takes the connection and answers nothing holds up nobody, and is left.
 func TestABrokerThatFallsSilentIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		u := newUplink(t, plain, b, nil)
 		deaf := &deafConn{}
@@ -346,7 +346,7 @@ func (a *acts) Reset(_ context.Context, id string, by alarm.Act) error { return 
 func TestCommandsAreOffUnlessAskedFor(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			b, j, a := newBroker(t), newJournal(), &acts{}
+			b, j, a := newBroker(t), &journal{}, &acts{}
 			defer b.server.Close()
 			if err := b.server.Publish("home/command/reset", []byte(`{"id":"a0","by":"x"}`), true, 1); err != nil {
 				t.Fatal(err)

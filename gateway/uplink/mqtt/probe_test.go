@@ -11,7 +11,7 @@ import (
 // Row OP04: a broker is tried beside the daemon, which stays connected, and nothing is said there.
 func TestABrokerIsTriedBesideTheDaemon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, j := newBroker(t), newJournal()
+		b, j := newBroker(t), &journal{}
 		defer b.server.Close()
 		stop := start(t, newUplink(t, plain, b, nil), j, nil)
 		time.Sleep(time.Second)

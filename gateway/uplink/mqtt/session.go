@@ -190,7 +190,7 @@ func (s *session) loop(ctx context.Context, j uplink.Journal, acts Acts) error {
 		}
 		if more {
 			select {
-			case <-s.u.wake:
+			case <-s.u.Bell:
 				newEvents = true
 			default:
 			}
@@ -204,7 +204,7 @@ func (s *session) loop(ctx context.Context, j uplink.Journal, acts Acts) error {
 			return err
 		case <-s.lost:
 			return s.cause
-		case <-s.u.wake:
+		case <-s.u.Bell:
 			newEvents = true
 		case m := <-s.commands:
 			if err := s.obey(ctx, m, acts); err != nil {
