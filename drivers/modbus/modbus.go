@@ -146,6 +146,9 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	}
 	d.warnPath()
 	start := time.Now()
+	if d.Asked == nil {
+		start = start.Add((beat - time.Duration(start.UnixNano())%beat) % beat)
+	}
 	pollers := map[string]*poller{}
 	for i, dev := range d.devices {
 		if !dev.Disabled && (d.Asked == nil || d.Asked(dev.ID)) {
@@ -181,16 +184,19 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	return err
 }
 
-// mostSpread is the longest that a device waits for its first poll, however long its period.
-const mostSpread = 10 * time.Second
+const (
+	mostSpread = 10 * time.Second       // the longest that a device waits for its first poll, however long its period
+	beat       = 100 * time.Millisecond // polls of all wires begin together so often: waking for each alone costs more than it does
+)
 
-// stagger is when the i-th device is first polled: the devices of a wire are spread over their periods, unless somebody waits.
+// stagger is when the i-th device is first polled, in whole beats: the devices of a wire are spread over their periods, unless
+// somebody waits.
 func (d *driver) stagger(i int) time.Duration {
 	if d.Asked != nil {
 		return 0
 	}
 	all := len(d.wire.users)
-	return min(d.devices[i].Every, mostSpread) * time.Duration(d.shift+i) / time.Duration(all)
+	return (min(d.devices[i].Every, mostSpread) * time.Duration(d.shift+i) / time.Duration(all)).Truncate(beat)
 }
 
 func (d *driver) use(s *session, pollers map[string]*poller) {

@@ -148,6 +148,34 @@ func TestFirstPollsAreSpreadAndThePeriodDoesNotDrift(t *testing.T) {
 	})
 }
 
+// Wires that were connected at odd times are read in the same instants: the machine wakes ten times a second, not once for
+// each device.
+func TestWiresAreReadInTheSameBeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{framing: tcp, answer: timed(0)}
+		all := configure(t, p.dial, `endpoints: [{modbus: {url: "tcp://a"}, devices: `+units(3, "every: 1s")+`}, {modbus: {url: "tcp://b"}, devices: [{id: last, unit: 9, every: 1s, signals: [{id: s, kind: number, at: "holding:7"}]}]}]`)
+		began := time.Now()
+		time.Sleep(37 * time.Millisecond)
+		a := start(t, all[0])
+		time.Sleep(21 * time.Millisecond)
+		b := start(t, all[1])
+		time.Sleep(10 * time.Second)
+		a.end()
+		b.end()
+		for signal, want := range map[string]time.Duration{"u1.s": 100, "u2.s": 400, "u3.s": 700, "last.s": 100} {
+			got := append(a.all()[signal], b.all()[signal]...)
+			if len(got) != 10 {
+				t.Errorf("%s was read %d times in 10 s", signal, len(got))
+			}
+			for n, r := range got {
+				if at := r.Time.Sub(began); at != time.Duration(n)*time.Second+want*time.Millisecond {
+					t.Errorf("%s: reading %d at %v", signal, n, at)
+				}
+			}
+		}
+	})
+}
+
 // Row MB25.
 func TestFastDevicesAreNotBehindALongMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
