@@ -20,10 +20,12 @@ const ticksPerSecond = 10
 // chunk is what one signal said between two moments. Between two entries the signal held what the earlier said, and after
 // the last until the end; before the first, and outside of chunks, nothing is known: the gateway did not run.
 //
-//	raw chunk   from | until-from | entries | times: differences | codes: runs | values
-//	values      exponent e: zigzag differences of round(value × 10^e); or exponent 255: differences of bits
+//	raw chunk   from | until-from | entries | times: differences, in runs | codes: runs | values
+//	values      exponent e: zigzag differences of round(value × 10^e); 254: differences of the bits of float32; 255: of float64
+//	times       2 × difference, or 1 + 2 × (n - 1): the last difference n times more
 //
-// All numbers are varints. The whole is deflated where that makes it smaller: its first byte is 0 plain, 1 deflated.
+// All numbers are varints. The whole is deflated where that makes it smaller. Its first byte is 2 plain, 3 deflated; or, as an
+// earlier version wrote it, 0 plain, 1 deflated, with every difference of times by itself.
 type chunk struct {
 	from, until int64
 	entries     []entry
@@ -75,18 +77,29 @@ func newPacker() *packer {
 	return &packer{w: w}
 }
 
+// First bytes of what is kept; one more: it is deflated.
+const (
+	eachTime   = 0
+	timesInRun = 2
+)
+
 // deflated is the plain bytes as they are kept; they are the packer's until its next call.
-func (p *packer) deflated() []byte {
+func (p *packer) deflated(first byte) []byte {
 	p.out.Reset()
-	p.out.WriteByte(1)
+	p.out.WriteByte(first + 1)
 	p.w.Reset(&p.out)
 	p.w.Write(p.plain) // a bytes.Buffer takes everything
 	p.w.Close()
 	if p.out.Len() > len(p.plain) {
-		p.out.Reset()
-		p.out.WriteByte(0)
-		p.out.Write(p.plain)
+		return p.undeflated(first)
 	}
+	return p.out.Bytes()
+}
+
+func (p *packer) undeflated(first byte) []byte {
+	p.out.Reset()
+	p.out.WriteByte(first)
+	p.out.Write(p.plain)
 	return p.out.Bytes()
 }
 
@@ -106,10 +119,10 @@ func newUnpacker() *unpacker {
 // inflated is the reverse of deflated; what would be larger than any chunk is refused.
 func (u *unpacker) inflated(b []byte) ([]byte, error) {
 	const most = 16 << 20
-	if len(b) == 0 || b[0] > 1 {
+	if len(b) == 0 || b[0] > timesInRun+1 {
 		return nil, errChunk
 	}
-	if b[0] == 0 {
+	if b[0]&1 == 0 {
 		return b[1:], nil
 	}
 	u.in.Reset(b[1:])
@@ -130,11 +143,7 @@ func (p *packer) raw(c chunk) []byte {
 	b = binary.AppendUvarint(b, uint64(c.from))
 	b = binary.AppendUvarint(b, uint64(c.until-c.from))
 	b = binary.AppendUvarint(b, uint64(len(c.entries)))
-	last := int32(0)
-	for _, e := range c.entries {
-		b = binary.AppendUvarint(b, uint64(e.at-last))
-		last = e.at
-	}
+	b = appendTimes(b, c.entries)
 	for i := 0; i < len(c.entries); {
 		run := i + 1
 		for run < len(c.entries) && c.entries[run].code == c.entries[i].code {
@@ -149,8 +158,34 @@ func (p *packer) raw(c chunk) []byte {
 			values = append(values, e.value)
 		}
 	}
-	p.plain = appendValues(b, values)
-	return p.deflated()
+	var noisy bool
+	p.plain, noisy = appendValues(b, values)
+	if noisy { // it would cost ten times what the rest does, and save a tenth
+		return p.undeflated(timesInRun)
+	}
+	return p.deflated(timesInRun)
+}
+
+func appendTimes(b []byte, entries []entry) []byte {
+	last, step, repeated := int32(0), int32(-1), uint64(0)
+	for _, e := range entries {
+		if d := e.at - last; d == step {
+			repeated++
+		} else {
+			b = appendRepeated(b, repeated)
+			b = binary.AppendUvarint(b, uint64(d)<<1)
+			step, repeated = d, 0
+		}
+		last = e.at
+	}
+	return appendRepeated(b, repeated)
+}
+
+func appendRepeated(b []byte, n uint64) []byte {
+	if n == 0 {
+		return b
+	}
+	return binary.AppendUvarint(b, (n-1)<<1|1)
 }
 
 // raw decodes a chunk.
@@ -164,9 +199,13 @@ func (u *unpacker) raw(b []byte) (c chunk, err error) {
 	c.until = c.from + int64(r.uvarint())
 	n := r.count(1)
 	c.entries = make([]entry, n)
+	next := r.uvarint
+	if b[0] >= timesInRun {
+		next = r.inRuns()
+	}
 	last := int64(0)
 	for i := range c.entries {
-		last += int64(r.uvarint())
+		last += int64(next())
 		if last > math.MaxInt32 || last < 0 {
 			return c, errChunk
 		}
@@ -201,6 +240,7 @@ func (u *unpacker) raw(b []byte) (c chunk, err error) {
 // Values are kept as whole numbers where so many decimals say them to nine digits, as scaled registers do.
 const (
 	mostDecimals = 6
+	asShortBits  = 254
 	asBits       = 255
 )
 
@@ -226,25 +266,37 @@ func decimals(values []float64) byte {
 
 var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7}
 
-func appendValues(b []byte, values []float64) []byte {
+// appendValues also tells whether the values are noise to the last bit, as those of an instrument that gives floats.
+func appendValues(b []byte, values []float64) (_ []byte, noisy bool) {
 	e := decimals(values)
+	if e == asBits && !slices.ContainsFunc(values, func(v float64) bool { return float64(float32(v)) != v }) {
+		e = asShortBits
+	}
 	b = append(b, e)
-	if e == asBits {
+	switch e {
+	case asShortBits:
+		last := uint32(0)
+		for _, v := range values {
+			now := math.Float32bits(float32(v))
+			b = binary.AppendUvarint(b, uint64(now^last)) // what is near differs behind
+			last = now
+		}
+	case asBits:
 		last := uint64(0)
 		for _, v := range values {
 			now := math.Float64bits(v)
 			b = binary.AppendUvarint(b, bits.Reverse64(now^last)) // what differs is in front, and short in reverse
 			last = now
 		}
-		return b
+	default:
+		last := int64(0)
+		for _, v := range values {
+			now := int64(math.Round(v * pow10[e]))
+			b = binary.AppendVarint(b, now-last)
+			last = now
+		}
 	}
-	last := int64(0)
-	for _, v := range values {
-		now := int64(math.Round(v * pow10[e]))
-		b = binary.AppendVarint(b, now-last)
-		last = now
-	}
-	return b
+	return b, e == asShortBits
 }
 
 // cursor reads numbers; after the first that is not there, all are 0 and failed is set.
@@ -293,19 +345,41 @@ func (r *cursor) count(bytes int) int {
 	return int(n)
 }
 
+// inRuns reads the differences of times.
+func (r *cursor) inRuns() func() uint64 {
+	var step, left uint64
+	return func() uint64 {
+		if left > 0 {
+			left--
+			return step
+		}
+		switch v := r.uvarint(); {
+		case v&1 == 1:
+			left = v >> 1
+		default:
+			step = v >> 1
+		}
+		return step
+	}
+}
+
 func (r *cursor) values(n int) []float64 {
 	list := make([]float64, n)
 	e := r.byte()
-	if e != asBits && int(e) >= len(pow10) {
+	if e < asShortBits && int(e) >= len(pow10) {
 		r.failed = true
 		return list
 	}
-	lastBits, last := uint64(0), int64(0)
+	short, long, last := uint32(0), uint64(0), int64(0)
 	for i := range list {
-		if e == asBits {
-			lastBits ^= bits.Reverse64(r.uvarint())
-			list[i] = math.Float64frombits(lastBits)
-		} else {
+		switch e {
+		case asShortBits:
+			short ^= uint32(r.uvarint())
+			list[i] = float64(math.Float32frombits(short))
+		case asBits:
+			long ^= bits.Reverse64(r.uvarint())
+			list[i] = math.Float64frombits(long)
+		default:
 			last += r.varint()
 			list[i] = float64(last) / pow10[e]
 		}

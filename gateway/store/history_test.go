@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -299,6 +300,15 @@ func TestChunksComeBack(t *testing.T) {
 	}
 }
 
+// A chunk as the version before wrote it, with every difference of times by itself, is read.
+func TestChunksOfAnEarlierVersionAreRead(t *testing.T) {
+	c, err := newUnpacker().raw([]byte{0, 100, 40, 3, 0, 10, 15, 2, codeGood, 1, codeBad, 1, 2, 3})
+	want := chunk{from: 100, until: 140, entries: []entry{{0, codeGood, 0.1}, {10, codeGood, -0.1}, {25, codeBad, 0}}}
+	if err != nil || !reflect.DeepEqual(c, want) {
+		t.Errorf("%v %+v", err, c)
+	}
+}
+
 func FuzzHistory(f *testing.F) {
 	p := newPacker()
 	c := chunk{from: ticks(noon), until: ticks(noon) + 100, entries: []entry{{0, codeGood, 23.4}, {10, codeBad + 3, 0}, {20, codeUncertain, math.Pi}}}
@@ -306,6 +316,7 @@ func FuzzHistory(f *testing.F) {
 	h, _ := rollUp(c.from/hourTicks*hourTicks, []chunk{c})
 	f.Add(p.pack(&h))
 	f.Add([]byte{1, 2, 3})
+	f.Add([]byte{2, 100, 40, 3, 0, 20, 1, 3, codeGood, asShortBits, 0, 1, 1})
 	f.Add([]byte{0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if h, err := newUnpacker().hour(b); err == nil {

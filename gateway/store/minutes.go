@@ -60,7 +60,7 @@ func (p *packer) pack(h *hour) []byte {
 		last = least
 	}
 	p.plain = b
-	return p.deflated()
+	return p.deflated(eachTime)
 }
 
 // exponent is how many decimals the values of an hour are kept with: theirs, or so many that the greatest has six digits.
