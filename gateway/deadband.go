@@ -6,8 +6,9 @@ import (
 	"embergate/drivers"
 )
 
-// deadbands thin out what is forwarded: of a text nothing (it is for who looks);  of a signal with a deadband, a value that has moved by less since the one forwarded
-// last is kept back, but for mostSilence at the most. Rules, alarms and the console see every reading; see hub.forward.
+// deadbands thin out what is forwarded: of a text nothing (it is for who looks); of a signal with a deadband, a value that has
+// moved by less since the one forwarded last is kept back, but for mostSilence at the most. Rules, alarms and the console see
+// every reading; see hub.forward.
 type deadbands struct {
 	last map[string]forwarded // by signal; only of those with a deadband
 }
@@ -23,11 +24,7 @@ const mostSilence = 5 * time.Minute
 
 // pass is what of a device's readings is forwarded. The batch itself stays as it is.
 func (b *deadbands) pass(now time.Time, d *device, batch []drivers.Reading) []drivers.Reading {
-	thin := false
-	for _, s := range d.signals {
-		thin = thin || s.Deadband.Width > 0 || s.Of().Form == drivers.Text
-	}
-	if !thin {
+	if !d.thin {
 		return batch
 	}
 	kept := make([]drivers.Reading, 0, len(batch))
@@ -38,6 +35,9 @@ func (b *deadbands) pass(now time.Time, d *device, batch []drivers.Reading) []dr
 	}
 	return kept
 }
+
+// thinned tells whether a signal is not always forwarded.
+func thinned(s drivers.Signal) bool { return s.Deadband.Width > 0 || s.Of().Form == drivers.Text }
 
 func (b *deadbands) due(now time.Time, d *device, r drivers.Reading) bool {
 	for _, s := range d.signals {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ func TestDeadbandThinsOutWhatIsForwarded(t *testing.T) {
 				{Signal: &drivers.Signal{ID: "version", Kind: "text"}, Reading: drivers.Reading{Signal: "d.version"}},
 				{Signal: &drivers.Signal{ID: "smoke", Kind: "smoke"}, Reading: drivers.Reading{Signal: "d.smoke"}},
 			}
+			d.thin = slices.ContainsFunc(d.signals, func(s *signal) bool { return thinned(*s.Signal) })
 			var b deadbands
 			var got []string
 			start := time.Unix(1e9, 0)

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -163,38 +162,30 @@ func (h *hub) run() {
 			return
 		}
 		now := time.Now()
-		if now.Sub(ticked) >= turn || h.due(now) {
+		next := h.next(now, ticked)
+		if !now.Before(next) {
 			h.tick(now) // however busy the drivers keep the hub
 			ticked = now
 			watchdog.alive(now)
 			now = time.Now()
+			next = h.next(now, ticked)
 		}
-		timer.Reset(h.sleep(now, ticked))
+		timer.Reset(max(next.Sub(now), 0))
 	}
 }
 
 // stop ends the loop. The drivers have stopped before.
 func (h *hub) stop() { close(h.quit) }
 
-// timers are what the hub wakes for before its turn; zero times are none.
-func (h *hub) timers(now time.Time) []time.Time {
-	return []time.Time{h.state.Next(), h.board.Next(), h.duty.next(now), h.outputs.next(), h.exercise.next()}
-}
-
-// due tells whether one of the timers has ended.
-func (h *hub) due(now time.Time) bool {
-	return slices.ContainsFunc(h.timers(now), func(t time.Time) bool { return !t.IsZero() && !now.Before(t) })
-}
-
-// sleep is how long nothing is due.
-func (h *hub) sleep(now, ticked time.Time) time.Duration {
-	d := turn - now.Sub(ticked)
-	for _, next := range h.timers(now) {
-		if !next.IsZero() {
-			d = min(d, next.Sub(now))
+// next is when the hub wakes by itself: at its turn, or where something is due before.
+func (h *hub) next(now, ticked time.Time) time.Time {
+	next := ticked.Add(turn)
+	for _, due := range [...]time.Time{h.state.Next(), h.board.Next(), h.duty.next(now), h.outputs.next(), h.exercise.next()} {
+		if !due.IsZero() && due.Before(next) {
+			next = due
 		}
 	}
-	return max(d, 0)
+	return next
 }
 
 // emit is what drivers hand their readings to: it returns when the hub holds them.
@@ -212,7 +203,7 @@ func (h *hub) take(now time.Time, batch []drivers.Reading) {
 	}
 	h.watchClock(now, h.gate.clock.m.synced)
 	h.sample = batch[0].Time
-	if first := h.live.signals[batch[0].Signal]; first != nil && first.device == nil && batch[0].Value == 1 {
+	if first := h.live.find(batch[0].Signal); first != nil && first.device == nil && batch[0].Value == 1 {
 		h.linked(now, batch[0].Signal)
 	}
 	batch = h.live.note(now, batch)

@@ -39,6 +39,7 @@ type device struct {
 	drivers.Device
 	link    *linkState
 	signals []*signal
+	thin    bool      // some are not always forwarded; see deadbands
 	online  *signal   // device.online
 	goodAt  time.Time // of the last good reading of any signal, later by the time that nobody could listen
 	failures
@@ -66,6 +67,7 @@ func newLive(links []*link, now time.Time) *live {
 			dev.online = l.add(dev, d.ID, onlineSignal, now)
 			for i := range d.Signals {
 				dev.signals = append(dev.signals, l.add(dev, d.ID, &d.Signals[i], now))
+				dev.thin = dev.thin || thinned(d.Signals[i])
 			}
 			l.devices = append(l.devices, dev)
 			ls.devices = append(ls.devices, dev)
@@ -88,8 +90,9 @@ func staleAfter(d drivers.Device) time.Duration {
 }
 
 func (l *live) add(d *device, owner string, s *drivers.Signal, now time.Time) *signal {
-	sig := &signal{Signal: s, device: d, since: now, Reading: drivers.Reading{Signal: owner + "." + s.ID}}
-	l.signals[owner+"."+s.ID] = sig
+	key := owner + "." + s.ID
+	sig := &signal{Signal: s, device: d, since: now, Reading: drivers.Reading{Signal: key}}
+	l.signals[key] = sig
 	return sig
 }
 

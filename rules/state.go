@@ -140,9 +140,10 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 	at := st.clock(now)
 	st.stamp++
 	st.reached = st.reached[:0]
+	n := -1
 	for i := range batch {
-		n, ok := st.set.index[batch[i].Signal]
-		if !ok {
+		var ok bool
+		if n, ok = st.set.find(n+1, batch[i].Signal); !ok {
 			continue
 		}
 		w, s := &st.set.signals[n], &st.signals[n]
@@ -169,6 +170,16 @@ func (st *State) Update(now time.Time, batch []drivers.Reading) []*Instance {
 	}
 	st.untested = st.untested[:0]
 	return st.reached
+}
+
+// find is the index of a signal by its key. Batches come in the order of a device's signals, so that of the one that may
+// follow is tried first.
+func (s *Set) find(follows int, key string) (int, bool) {
+	if follows < len(s.signals) && s.signals[follows].key == key {
+		return follows, true
+	}
+	n, ok := s.index[key]
+	return n, ok
 }
 
 // take stores a reading and tells what it brings that the one before did not.
