@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"embergate/gateway/alarm"
 )
 
 const (
@@ -76,13 +78,17 @@ func (s *session) obey(ctx context.Context, now time.Time, f frame) bool {
 
 // read is the answer to a request, nil where there is none. count is what the centre says that data holds.
 func (u *Uplink) read(at time.Time, k kind, count int, data []byte) []byte {
+	open, known := u.states.alarms()
+	if !known && (k == readSystemState || k == readPartState || k == readDeviceState) {
+		return nil
+	}
 	switch k {
 	case readSystemState:
-		return u.readSystems(at, count, data)
+		return u.readSystems(open, at, count, data)
 	case readPartState, readPartValue, readPartConfig:
-		return u.readParts(at, k, count, data)
+		return u.readParts(open, at, k, count, data)
 	case readDeviceState:
-		return unit(deviceState, stamp([]byte{u.ownState(u.openAlarms())}, at))
+		return unit(deviceState, stamp([]byte{u.ownState(open)}, at))
 	case readDeviceVersion:
 		first, second := version(u.o.Version)
 		return unit(deviceVersion, []byte{first, second})
@@ -92,8 +98,8 @@ func (u *Uplink) read(at time.Time, k kind, count int, data []byte) []byte {
 	return nil
 }
 
-func (u *Uplink) readSystems(at time.Time, count int, data []byte) []byte {
-	now := u.systemStates(u.openAlarms())
+func (u *Uplink) readSystems(open []alarm.Alarm, at time.Time, count int, data []byte) []byte {
+	now := u.systemStates(open)
 	var objects [][]byte
 	for i := 0; i < count && i < most[systemState] && len(data) >= 2*(i+1); i++ {
 		asked := system{data[2*i], data[2*i+1]}
@@ -107,9 +113,8 @@ func (u *Uplink) readSystems(at time.Time, count int, data []byte) []byte {
 	return unit(systemState, objects...)
 }
 
-func (u *Uplink) readParts(at time.Time, k kind, count int, data []byte) []byte {
+func (u *Uplink) readParts(open []alarm.Alarm, at time.Time, k kind, count int, data []byte) []byte {
 	with := map[kind]kind{readPartState: partState, readPartValue: partValue, readPartConfig: partConfig}[k]
-	open := u.openAlarms()
 	var objects [][]byte
 	for i := 0; i < count && len(data) >= askedBytes*(i+1); i++ {
 		p, known := u.plan.asked[[askedBytes]byte(data[askedBytes*i:])]

@@ -203,6 +203,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add(append([]byte("@@@"), packet...), uint8(200))
 	}
 	u := newUplink(f, plain, nil, nil)
+	u.Alarms(nil)
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint8) {
 		var s scanner
 		for chunk := range slices.Chunk(stream, int(piece)+1) {

@@ -254,6 +254,26 @@ func TestTheCentreIsToldWhileTheDiskRefuses(t *testing.T) {
 	})
 }
 
+// Before the gateway has said which alarms are open, nothing is called normal; an alarm is told all the same.
+func TestNothingIsNormalBeforeItIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := &centre{t: t}, &journal{}
+		u := newUplink(t, plain, c, nil)
+		stop := start(t, u, j, &home{})
+		j.add(u, event(alarm.EventRaised, smoke("1", alarm.Unacknowledged)))
+		time.Sleep(time.Minute)
+		c.sends(frame{serial: 5, command: request, unit: []byte{81, 1, 0}}.encode())
+		synctest.Wait()
+		if f, ok := c.answered(5); !ok || f.command != deny {
+			t.Errorf("asked how the gateway is, it says %+v", f)
+		}
+		if got := c.take(true); len(got) != 1 || !strings.Contains(got[0], "type 40 at 2/1 is 0x3") {
+			t.Errorf("the centre hears %q", got)
+		}
+		stop()
+	})
+}
+
 // An event that was read before the list of alarms has it is told once.
 func TestTheListOfAlarmsMayComeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -300,6 +320,7 @@ func TestValuesAndHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
+		u.Alarms(nil)
 		good := func(signal string, v float64) drivers.Reading {
 			return drivers.Reading{Signal: signal, Time: time.Now(), Value: v, Quality: drivers.Good}
 		}
@@ -413,6 +434,7 @@ func TestACentreThatFloodsIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, j := &centre{t: t}, &journal{}
 		u := newUplink(t, plain, c, nil)
+		u.Alarms(nil)
 		stop := start(t, u, j, &home{})
 		synctest.Wait()
 		c.sends(bytes.Repeat([]byte("@garbage##"), 1000))

@@ -207,16 +207,14 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 // latest sends one packet of what is due besides events, and tells whether there may be more.
 func (s *session) latest(ctx context.Context) (more bool, err error) {
 	u := s.u
-	if len(u.Bell) > 0 {
-		return false, nil // events go first
-	}
 	open, known := u.states.alarms()
+	if !known || len(u.Bell) > 0 {
+		return false, nil // nothing is known to be normal yet; and events go first
+	}
 	now := time.Now()
 	at := now.In(u.o.Location)
-	if known {
-		if parts := u.differing(now, open); len(parts) > 0 {
-			return true, s.correct(ctx, open, parts[:min(len(parts), most[partState])], at)
-		}
+	if parts := u.differing(now, open); len(parts) > 0 {
+		return true, s.correct(ctx, open, parts[:min(len(parts), most[partState])], at)
 	}
 	if objects := s.changed(open, at); len(objects) > 0 {
 		return true, s.deliver(ctx, unit(systemState, objects...))
