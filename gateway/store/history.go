@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -186,18 +187,20 @@ func (h *History) Run(ctx context.Context) {
 	}
 }
 
-// Keep writes what is in memory, makes the minutes of the hours that are over, and drops what is too old. Run calls it.
+// Keep writes what is in memory, makes the minutes of the hours that are over, and drops what is too old, also where the
+// disk is full and for that reason nothing was written. Run calls it.
 func (h *History) Keep(ctx context.Context, now time.Time) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
 	p := newPacker() // of half a megabyte, so only for as long as this takes
-	if err := h.flush(ctx, p, now); err != nil {
+	err := h.flush(ctx, p, now)
+	if err == nil {
+		err = h.rollUp(ctx, p, now)
+	}
+	if err != nil && !errors.Is(err, ErrFull) {
 		return err
 	}
-	if err := h.rollUp(ctx, p, now); err != nil {
-		return err
-	}
-	return h.expire(ctx, now)
+	return errors.Join(err, h.expire(ctx, now))
 }
 
 // flush writes what is in memory in one commit. Each signal goes on with what it holds.

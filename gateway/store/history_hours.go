@@ -115,10 +115,15 @@ func (h *History) rollUpSome(ctx context.Context, p *packer, at int64, numbers [
 	}, nil)
 }
 
-// expire drops what is too old, some at a time.
+// expire drops what is too old, some at a time; changes only where their hour has its minutes.
 func (h *History) expire(ctx context.Context, now time.Time) error {
+	rolled, _, err := h.rolled(ctx)
+	if err != nil {
+		return fmt.Errorf("store: hours of history: %w", err)
+	}
+	made := ((rolled+1)*hourTicks - 1) / periodTicks // the last period may reach into the hour after
 	for table, before := range map[string]int64{
-		"history_raw":     ticks(now.Add(-rawFor-time.Hour)) / periodTicks,
+		"history_raw":     min(ticks(now.Add(-rawFor-time.Hour))/periodTicks, made),
 		"history_minutes": ticks(now.Add(-minutesFor-time.Hour)) / hourTicks,
 	} {
 		for more := true; more; {
