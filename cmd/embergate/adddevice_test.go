@@ -23,6 +23,7 @@ site: {id: h, name: H, language: en}
 data: %s
 console: {listen: "127.0.0.1:%d"}
 zones: [{id: laundry, name: Laundry}]   # one room
+rules: {packs: []}
 endpoints:
   - id: bus
     modbus: {url: "tcp://127.0.0.1:%d", timeout: 300ms, retries: 0}
@@ -51,7 +52,6 @@ endpoints:
 	for _, c := range []struct{ name, body, says string }{
 		{"a bad id", `{"by":"zhang","endpoint":"bus","profile":"renke-ws-n01","id":"Warm Air","unit":7}`, `an id is 1 to 40 of a-z, 0-9 and -, not`},
 		{"an id that is taken", `{"by":"zhang","endpoint":"bus","profile":"renke-ws-n01","id":"meter","unit":7}`, `is there twice`},
-		{"no unit", `{"by":"zhang","endpoint":"bus","profile":"renke-ws-n01","id":"air"}`, "the unit id is missing"},
 		{"a wrong unit", `{"by":"zhang","endpoint":"bus","profile":"renke-ws-n01","id":"air","unit":300}`, "devices[1].unit: must be between 0 and 255"},
 		{"no such model", `{"by":"zhang","endpoint":"bus","profile":"renke-ws-n02","id":"air","unit":7}`, "did you mean renke-ws-n01?"},
 		{"no such place", `{"by":"zhang","endpoint":"bus","profile":"renke-ws-n01","id":"air","unit":7,"zone":"attic"}`, `\"attic\" is not known`},
@@ -105,7 +105,7 @@ endpoints:
 	}
 	page(t, base+"/api/v1/signals", `"signal":"air.temperature"`, `"device":"air"`, `"signal":"meter.s"`)
 	page(t, base+"/devices/air", "Air of the laundry")
-	page(t, base+"/api/v1/events?after=0&limit=200", `"type":"device.added"`, `"by":"zhang"`, "Air of the laundry (air) added to bus as renke-ws-n01, in line 13 of")
+	page(t, base+"/api/v1/events?after=0&limit=200", `"type":"device.added"`, `"by":"zhang"`, "Air of the laundry (air) added to bus as renke-ws-n01, in line 14 of")
 	if _, out, errs := verb(t, "config", "history", "-c", file); !strings.Contains(out, "1") || errs != "" {
 		t.Errorf("%s %s", out, errs)
 	}
@@ -143,6 +143,7 @@ func TestAFileThatTheDaemonMayNotWriteIsLeftToPeople(t *testing.T) {
 site: {id: h, name: H, language: en}
 data: %s
 console: {listen: "127.0.0.1:%d"}
+rules: {packs: []}
 endpoints: [{id: bus, modbus: {url: "tcp://127.0.0.1:%d"}, devices: [{id: meter, unit: 7, signals: [{id: s, kind: number, at: "holding:3"}]}]}]
 `, dir, port, wire)
 	runDaemonAt(t, file, text)

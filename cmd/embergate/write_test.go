@@ -43,6 +43,7 @@ func TestWhatIsWrittenByHandIsInTheRegister(t *testing.T) {
 site: {id: h, name: H, language: en}
 data: %s
 console: {listen: "127.0.0.1:%d"}
+rules: {packs: []}
 endpoints:
   - id: bus
     modbus: {url: "tcp://127.0.0.1:%d"}
