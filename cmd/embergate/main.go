@@ -64,7 +64,7 @@ func runWith(ctx context.Context, args []string, out, errs io.Writer, hangup <-c
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return invalid{err} })
-	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), journalVerb(), userVerb(), tokenVerb(), backupVerb(), restoreVerb(), alarmsVerb(), rulesVerb(), drillVerb(), zonesVerb(), reportVerb(), notifyVerb(), simulateVerb(), signalsVerb(), readVerb(), scanVerb(), probeVerb(), configVerb(), logVerb(), versionVerb())
+	root.AddCommand(runVerb(hangup), demoVerb(), checkVerb(), initVerb(), profilesVerb(), journalVerb(), userVerb(), tokenVerb(), backupVerb(), restoreVerb(), alarmsVerb(), rulesVerb(), drillVerb(), zonesVerb(), reportVerb(), notifyVerb(), simulateVerb(), signalsVerb(), readVerb(), scanVerb(), probeVerb(), configVerb(), logVerb(), doctorVerb(), versionVerb())
 	for _, c := range root.Commands() {
 		strict(c)
 	}

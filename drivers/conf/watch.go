@@ -45,6 +45,18 @@ func (w *Watched) read(at Section, fields map[string]reflect.Value, kinds []stri
 	k.kinds = append(k.kinds, kinds...)
 }
 
+// Secrets are the values of all secrets that were read, wherever they come from: for whoever must keep them out of a text.
+func (w *Watched) Secrets() (all []string) {
+	for _, k := range w.maps {
+		for _, field := range k.fields {
+			if secret, ok := field.Interface().(Secret); ok && secret.IsSet() {
+				all = append(all, secret.Reveal())
+			}
+		}
+	}
+	return all
+}
+
 // variant is the kind that a map has chosen, "" for none.
 func (k *keys) variant(s Section) string {
 	for _, name := range s.Keys() {
