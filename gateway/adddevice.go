@@ -178,7 +178,7 @@ func (a *adding) TryDevice(ctx context.Context, d console.NewDevice, l i18n.Lang
 	if err = cmp.Or(failed, err); err != nil {
 		return console.Tried{}, refuse(alarm.ErrState, "%s gave no answer: %s", d.Endpoint, firstLine(err.Error()))
 	}
-	tried := console.Tried{Lines: strings.TrimRight(p.Lines, "\n"), Line: p.Line, Seen: p.seen(), Locked: a.locked()}
+	tried := console.Tried{Lines: strings.TrimRight(p.Lines, "\n"), Line: p.Line, Seen: p.seen(), Locked: a.locked(), Edited: sha256.Sum256(p.was) != a.h.g.read}
 	for _, v := range values {
 		tried.Signals = append(tried.Signals, triedSignal(p, v, l))
 	}

@@ -7,6 +7,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -54,6 +55,7 @@ type Options struct {
 type Gateway struct {
 	Options
 	cfg         Config
+	read        [sha256.Size]byte // of the text of cfg
 	location    *time.Location
 	places      map[string]place
 	links       []*link
@@ -93,6 +95,7 @@ type link struct {
 func New(root conf.Section, o Options) (*Gateway, error) {
 	g := &Gateway{Options: o, metrics: newMetrics(o.Version), phone: &phone{log: o.Log}, proof: &proof{}, built: builtAt()}
 	g.cfg, g.location = readConfig(root)
+	g.read = sha256.Sum256(root.Text())
 	g.places = checkZones(root.At("zones"), g.cfg.Zones)
 	models, err := g.models(g.cfg.Profiles)
 	if err != nil {

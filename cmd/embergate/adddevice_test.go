@@ -92,6 +92,9 @@ endpoints:
 		t.Errorf("over somebody's edit: %d %s\n%s", status, answer, content())
 	}
 	seen = test()
+	if _, answer := try("{" + air + "}"); !strings.Contains(answer, "The file was changed since the gateway read it") {
+		t.Error("the edit is not told:", answer)
+	}
 	if status, answer := save(`{` + strings.Replace(air, `"unit":7`, `"unit":8`, 1) + `,"seen":"` + seen + `"}`); status != 409 || content() != edited+after {
 		t.Errorf("another device than tested: %d %s", status, answer)
 	}
@@ -166,5 +169,46 @@ endpoints: [{id: bus, modbus: {url: "tcp://127.0.0.1:%d"}, devices: [{id: meter,
 	page(t, base+"/new-device?lang=zh", "网关无权写入")
 	if left, err := os.ReadFile(file); err != nil || string(left) != text {
 		t.Error(err, string(left))
+	}
+}
+
+// TestADeviceThatSpeaksByItselfIsListenedFor (UI09): over a connection of its own, and the session of the daemon is left alone.
+func TestADeviceThatSpeaksByItselfIsListenedFor(t *testing.T) {
+	mosquitto, pub := needs(t, "mosquitto", "mosquitto"), needs(t, "mosquitto_pub", "mosquitto-clients")
+	broker, port := freePort(t), freePort(t)
+	start(t, broker, mosquitto, "-p", fmt.Sprint(broker))
+	do(t, pub, "-p", fmt.Sprint(broker), "-r", "-t", "shellies/flood-1/sensor/flood", "-m", "true")
+	file := filepath.Join(t.TempDir(), "home.yaml")
+	stop := runDaemonAt(t, file, fmt.Sprintf(`
+site: {id: h, name: H, language: en}
+data: %s
+console: {listen: "127.0.0.1:%d"}
+rules: {packs: []}
+endpoints:
+  - {id: zigbee, mqtt: {url: "mqtt://127.0.0.1:%d"}}
+`, t.TempDir(), port, broker))
+	base := fmt.Sprintf("http://127.0.0.1:%d", port)
+	page(t, base+"/api/v1/status", `"id":"zigbee"`, `"up":true`)
+	const flood = `"by":"zhang","endpoint":"zigbee","profile":"shelly-flood","id":"flood","topic":"shellies/flood-1"`
+	status, answer := posts(t, base+"/api/v1/devices/try", "{"+flood+"}")
+	var tried struct {
+		Seen, Lines string
+		Signals     []struct {
+			Signal, Quality string
+			Value           float64
+		}
+	}
+	if err := json.Unmarshal([]byte(answer), &tried); err != nil || status != 200 || len(tried.Signals) == 0 || tried.Signals[0].Signal != "flood.leak" || tried.Signals[0].Value != 1 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	if status, answer := posts(t, base+"/api/v1/devices", "{"+flood+`,"seen":"`+tried.Seen+`"}`); status != 200 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	page(t, base+"/api/v1/signals", `"signal":"flood.leak"`, `"value":1`)
+	if _, log := stop(); strings.Contains(log, "link lost") {
+		t.Error(log)
+	}
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), `devices: [{id: flood, profile: shelly-flood, topic: shellies/flood-1}]`) {
+		t.Errorf("%v %s", err, text)
 	}
 }

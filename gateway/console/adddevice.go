@@ -58,6 +58,7 @@ type Tried struct {
 	Line    int    // where they would stand
 	Seen    string // names the file and the device, for AddDevice
 	Locked  i18n.Text
+	Edited  bool // the file is not what the gateway runs with
 }
 
 func (w *web) addRoutes() []route {
@@ -145,6 +146,9 @@ func (w *web) tryDevice(rw http.ResponseWriter, r *http.Request) {
 		signals = append(signals, j)
 	}
 	said := l.Say("%d of %d values are good. These lines would stand in %s from line %d on; nothing is saved yet.", good, len(signals), w.Adding.Choices().File, tried.Line)
+	if tried.Edited {
+		said += " " + l.Say("The file was changed since the gateway read it; saving takes that into force too.")
+	}
 	if tried.Locked.Format != "" {
 		said += " " + l.Say("But %s.", tried.Locked)
 	}
