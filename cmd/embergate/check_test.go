@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestEveryMistakeIsReportedAtOnce walks testdata/bad: NAME.yaml is a configuration, NAME.txt what `check` says of it.
+// TestEveryMistakeIsReportedAtOnce (OP02, OP03) walks testdata/bad: NAME.yaml is a configuration, NAME.txt what `check` says of it.
 // UPDATE=1 writes what it says now.
 func TestEveryMistakeIsReportedAtOnce(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
@@ -139,6 +139,7 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// Row OP09: what init writes has no mistake, and a second init leaves it alone.
 func TestInitWritesAConfigurationThatIsValid(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	var out bytes.Buffer

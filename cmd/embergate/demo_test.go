@@ -64,7 +64,7 @@ func TestDemoSaysThatItsAddressIsTaken(t *testing.T) {
 	}
 }
 
-// TestReload: a configuration with a mistake changes nothing, a good one takes over, and an open alarm is open afterwards,
+// TestReload (OP05): a configuration with a mistake changes nothing, a good one takes over, and an open alarm is open afterwards,
 // with the same id.
 func TestReload(t *testing.T) {
 	port := freePort(t)

@@ -176,7 +176,7 @@ func (d *doctor) examineDaemon(ctx context.Context) {
 	case errors.As(err, &no) && no.ours && (no.Status == http.StatusUnauthorized || no.Status == http.StatusForbidden):
 		d.find("a daemon runs at %s, but answers only an administrator: run this as root, or with --token-file", d.base)
 	case err != nil:
-		d.find("no daemon answers (%s): see systemctl status embergate, and service-log.txt in the bundle", err)
+		d.find("%s: see systemctl status embergate, and service-log.txt in the bundle", err)
 	default:
 		d.answers = true
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"embergate/gateway/alarm"
 )
 
 // systemd is the notify socket of a unit, as systemd holds it.
@@ -201,5 +203,32 @@ func TestADaemonThatBarsAVerbIsNotPassedBy(t *testing.T) {
 		if s, out, errs := verb(t, args...); s != exitFailed || !strings.Contains(errs, "--token-file") {
 			t.Errorf("%v: %d %s%s", args, s, out, errs)
 		}
+	}
+}
+
+// Row AL08: an alarm of class fire is shelved from the shell by two people, of whom the second says so with a password.
+func TestFireIsShelvedByTwoFromTheShell(t *testing.T) {
+	d := startDaemon(t, `
+site: {id: home, language: en}
+data: DIR
+endpoints: [{id: bus, spoken: {}, devices: [{id: hall, every: 1h, signals: [{id: smoke, kind: smoke}]}]}]
+rules: {packs: [fire]}
+`)
+	password := passwordFile(t, "staple horse correct")
+	d.verb(exitDone, "user", "add", "-c", d.file, "root", "--role", "admin", "--password-file", password)
+	d.verb(exitDone, "user", "add", "-c", d.file, "li", "--role", "duty", "--password-file", password)
+	d.reads("hall.smoke", 1)
+	d.until("smoke", alarm.Unacknowledged)
+	shelve := []string{"alarms", "shelve", "1", "--for", "1h", "--by", "zhang", "--note", "drill of the plumber", "--url", d.url}
+	if got := d.verb(exitFailed, shelve...); !strings.Contains(got, "second") {
+		t.Error(got)
+	}
+	shelve = append(shelve, "--second", "li")
+	if got := d.verb(exitFailed, append(shelve, "--second-password-file", passwordFile(t, "wrong horse wrong horse"))...); !strings.Contains(got, "password of the second person is wrong") {
+		t.Error(got)
+	}
+	d.verb(exitDone, append(shelve, "--second-password-file", password)...)
+	if a := d.until("smoke", alarm.Unacknowledged); a.ShelvedUntil == nil {
+		t.Errorf("%+v", a)
 	}
 }

@@ -250,7 +250,7 @@ func journal(t *testing.T, dir string) {
 	}
 }
 
-// TestEverythingIsDownAtStart: the device, the broker and the database are not there; the daemon starts, says so, and
+// TestEverythingIsDownAtStart (OP06): the device, the broker and the database are not there; the daemon starts, says so, and
 // recovers by itself as each comes.
 func TestEverythingIsDownAtStart(t *testing.T) {
 	python, mosquitto, victoria := needsPymodbus(t), needs(t, "mosquitto", "mosquitto"), needs(t, "victoria-metrics", "victoria-metrics")

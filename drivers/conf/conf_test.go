@@ -74,7 +74,7 @@ inner: {baud: 9600}
 	}
 }
 
-// TestEveryMistakeAtItsPlace walks testdata/bad: each file is a configuration, its leading comments the problems wanted.
+// TestEveryMistakeAtItsPlace (OP02, OP03) walks testdata/bad: each file is a configuration, its leading comments the problems wanted.
 func TestEveryMistakeAtItsPlace(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(files) == 0 {
