@@ -141,3 +141,18 @@ func (c *canned) acts() []string {
 	defer c.mu.Unlock()
 	return c.done
 }
+
+// TestThePlacesLeadToIt (UI09): whoever may add a device, where there is a file to add it to.
+func TestThePlacesLeadToIt(t *testing.T) {
+	g := gateOf(t).with("anna admin", "max maintainer", "duty duty")
+	for user, want := range map[string]bool{"anna": true, "max": true, "duty": false} {
+		page := ask(t, g, "GET", "/zones", "", "Cookie", g.login(user)).Body.String()
+		if got := strings.Contains(page, `href="/new-device"`); got != want {
+			t.Errorf("%s: %v", user, got)
+		}
+	}
+	demo := ask(t, consoleOf(t, freshEvening(i18n.English), i18n.English), "GET", "/zones", "").Body.String()
+	if strings.Contains(demo, "/new-device") {
+		t.Error("the demonstration has no file")
+	}
+}
