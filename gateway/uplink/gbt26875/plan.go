@@ -19,14 +19,13 @@ type plan struct {
 	parts    map[string]part // by device
 	texts    map[part]string // what a part is, for people
 	asked    map[[askedBytes]byte]part
-	zones    map[string]uint16
 	systems  []system          // that have parts
 	kinds    map[string]string // kind of a signal, by key
 	analogs  map[string]scale  // signals that are sent as values
 	byPart   map[part][]string // of those, the ones of a part
 	device   map[string]string // device of such a signal
 	people   map[string]uint8  // numbers of operators, by name
-	numbers  numbers
+	numbers  numbers           // of zones and devices
 	settings settings
 	o        Options
 }
@@ -167,7 +166,6 @@ func (p *plan) number(ctx context.Context, j uplink.Journal, id string) error {
 // lay lays the parts out by their numbers.
 func (p *plan) lay() {
 	p.numbers.give(p.o.Zones, p.o.Devices, p.settings.Parts)
-	p.zones = p.numbers.Zones
 	p.parts, p.texts, p.byPart, p.asked = map[string]part{}, map[part]string{}, map[part][]string{}, map[[askedBytes]byte]part{}
 	systems := map[system]bool{{0, p.settings.Building}: true} // the gateway itself
 	for _, d := range p.o.Devices {
@@ -206,7 +204,7 @@ func (p *plan) partOf(a alarm.Alarm) (part, string) {
 	if at, ok := p.parts[a.Device]; ok {
 		return at, p.texts[at]
 	}
-	at := part{system: system{0, p.settings.Building}, zone: p.zones[a.Zone]}
+	at := part{system: system{0, p.settings.Building}, zone: p.numbers.Zones[a.Zone]}
 	return at, strings.Join(strings.Fields(a.Name+" "+a.DeviceName+" "+a.ZonePath), " ")
 }
 
