@@ -76,15 +76,23 @@ func (w *hands) begin(now time.Time, key string, value float64, a alarm.Act, don
 	}
 	ctx, giveUp := context.WithCancel(context.Background())
 	w.underWay[key] = giveUp
-	before := w.h.live.signals[key].good.Value
+	said := i18n.T("%s = %v", what, value)
+	if before := w.h.live.signals[key].good; !before.Time.IsZero() {
+		said = i18n.T("%s = %v, before %v", what, value, before.Value)
+	}
 	w.h.writes.Go(func() {
+		defer giveUp()
 		confirmed, err := w.h.g.write(ctx, key, value)
-		w.h.post(func(now time.Time) {
-			giveUp()
+		end := func(now time.Time) {
 			delete(w.underWay, key)
-			done <- w.ended(now, key, i18n.T("%s = %v, before %v", what, value, before), a, written{confirmed, err})
+			done <- w.ended(now, key, said, a, written{confirmed, err})
 			w.h.outputs.work(now)
-		})
+		}
+		select {
+		case w.h.acts <- end:
+		case <-w.h.quit: // the journal is closed
+			w.h.log.Warn("signal written by hand while the gateway stopped", "signal", key, "value", value, "by", a.By, "err", err)
+		}
 	})
 	return nil, nil
 }

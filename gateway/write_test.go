@@ -89,15 +89,16 @@ func (b *byHand) noted() (list []string) {
 // TestPeopleWriteOnlyWhatIsWritable (SE05): in range and of the right type; each act and each refusal is in the journal.
 func TestPeopleWriteOnlyWhatIsWritable(t *testing.T) {
 	b := newByHand(t)
+	b.h.emit([]drivers.Reading{{Signal: "fan.speed", Time: time.Now(), Value: 40, Quality: drivers.Good}})
 	var want []string
 	for i, c := range []struct {
 		name, signal string
 		value        float64
 		said, noted  string
 	}{
-		{"a state", "siren.sounder", 1, "1", "signal.written %s: Siren siren.sounder = 1, before 0; read back 1"},
-		{"a number", "fan.speed", 12.5, "12.5", "signal.written %s: fan fan.speed = 12.5, before 0; read back 12.5"},
-		{"a word of an enum", "fan.mode", 4, "4", "signal.written %s: fan fan.mode = 4, before 0; read back 4"},
+		{"a state", "siren.sounder", 1, "1", "signal.written %s: Siren siren.sounder = 1; read back 1"},
+		{"a number", "fan.speed", 12.5, "12.5", "signal.written %s: fan fan.speed = 12.5, before 40; read back 12.5"},
+		{"a word of an enum", "fan.mode", 4, "4", "signal.written %s: fan fan.mode = 4; read back 4"},
 		{"below its range", "fan.speed", -1, "-1 is outside its range, 0 to 100", "signal.refused %s: fan fan.speed = -1: -1 is outside its range, 0 to 100"},
 		{"above its range", "fan.speed", 100.1, "100.1 is outside its range, 0 to 100", "signal.refused %s: fan fan.speed = 100.1: 100.1 is outside its range, 0 to 100"},
 		{"a state that is none", "siren.sounder", 2, "a state is 0 or 1, not 2", "signal.refused %s: Siren siren.sounder = 2: a state is 0 or 1, not 2"},
@@ -121,7 +122,7 @@ func TestPeopleWriteOnlyWhatIsWritable(t *testing.T) {
 	if said := b.writes("zhang", "fan.speed", 20); said != "the device did not take it: the relay does not answer" {
 		t.Error(said)
 	}
-	want = append(want, "signal.failed zhang: fan fan.speed = 20, before 0: the device did not take it: the relay does not answer")
+	want = append(want, "signal.failed zhang: fan fan.speed = 20, before 40: the device did not take it: the relay does not answer")
 	if err := b.h.WriteDenied(t.Context(), "fan.speed", alarm.Act{By: "wang"}, i18n.T("nobody has answered yet")); err != nil {
 		t.Error(err)
 	}
