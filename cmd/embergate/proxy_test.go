@@ -136,7 +136,9 @@ func TestNothingIsLostThroughABadNetwork(t *testing.T) {
 			}
 		}
 		now := d.uses()
-		rounds = append(rounds, now)
+		if rounds = append(rounds, now); len(rounds)%10 == 1 {
+			t.Logf("round %d: %v", len(rounds), now)
+		}
 		if most := first.plus(usage{20, 20, 50, 32 << 10}); now.least(most) != now {
 			t.Errorf("round %d: %v, at the beginning %v", len(rounds), now, first)
 		}
@@ -184,8 +186,8 @@ func (u usage) least(v usage) usage {
 }
 
 // wantFlat compares what the process held at the least in the second quarter of the rounds and in the last: what leaks
-// raises the least that it holds, what comes and goes does not. The first quarter is for what fills up once. Fewer than
-// twelve rounds, three minutes, say nothing.
+// raises the least that it holds, what comes and goes does not. The first quarter is for what fills up once; the caches of
+// the databases take longer, which is what memory may grow by. Fewer than twelve rounds, three minutes, say nothing.
 func wantFlat(t *testing.T, rounds []usage) {
 	t.Helper()
 	if len(rounds) < 12 {
@@ -201,7 +203,7 @@ func wantFlat(t *testing.T, rounds []usage) {
 	}
 	early, late := floor(rounds[quarter:2*quarter]), floor(rounds[3*quarter:])
 	t.Logf("%d rounds; at the least in the second quarter: %v; in the last: %v", len(rounds), early, late)
-	if late.least(early.plus(usage{2, 3, 5, 4 << 10})) != late {
+	if late.least(early.plus(usage{2, 3, 5, 8 << 10})) != late {
 		t.Errorf("it grows: at the least %v in the second quarter, %v in the last", early, late)
 	}
 }
