@@ -195,7 +195,7 @@ func (b *schemaOf) scalar(path string, t reflect.Type) map[string]any {
 		if bits := t.Bits(); zero.CanUint() {
 			schema["minimum"], schema["maximum"] = 0, uint64(math.MaxUint64)>>(64-bits)
 		} else if bits < 64 {
-			schema["minimum"], schema["maximum"] = math.MinInt64>>(64-bits), math.MaxInt64>>(64-bits)
+			schema["minimum"], schema["maximum"] = int64(math.MinInt64)>>(64-bits), int64(math.MaxInt64)>>(64-bits)
 		}
 		return schema
 	case b.open[path]:
