@@ -32,7 +32,7 @@ func newSystemd(t *testing.T) *systemd {
 	}
 	t.Cleanup(func() { conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
-	t.Setenv("WATCHDOG_USEC", "30000000")
+	t.Setenv("WATCHDOG_USEC", "200000")
 	return &systemd{t: t, conn: conn}
 }
 
@@ -98,23 +98,23 @@ func TestADaemonIsOperated(t *testing.T) {
 
 	said := func(want int, words string, args ...string) {
 		t.Helper()
-		s, out, errs := verb(t, append(args, "-c", file)...)
+		s, out, errs := verb(t, args...)
 		if s != want || !strings.Contains(out+errs, words) {
 			t.Errorf("%v: %d %s%s", args, s, out, errs)
 		}
 	}
-	said(exitDone, "2  ", "config", "history")
-	said(exitDone, "@ 2\n-site: {id: home, name: third, language: en}\n+site: {id: home, name: second, language: en}\n@ 9\n-nonsense: true", "config", "history", "2")
-	said(exitDone, "the running daemon has taken it", "config", "rollback")
+	said(exitDone, "2  ", "config", "history", "-c", file)
+	said(exitDone, "@ 2\n-site: {id: home, name: third, language: en}\n+site: {id: home, name: second, language: en}\n@ 9\n-nonsense: true", "config", "history", "2", "-c", file)
+	said(exitDone, "the running daemon has taken it", "config", "rollback", "-c", file)
 	page(t, url+"/api/v1/site", "second")
-	said(exitInvalid, "version 3 has mistakes; nothing is changed", "config", "rollback", "3")
-	said(exitFailed, "no such earlier version", "config", "rollback", "99")
-	said(exitDone, "version 1 of", "config", "rollback") // the latest that can run and differs
+	said(exitInvalid, "version 3 has mistakes; nothing is changed", "config", "rollback", "3", "-c", file)
+	said(exitFailed, "no such earlier version", "config", "rollback", "99", "-c", file)
+	said(exitDone, "version 1 of", "config", "rollback", "-c", file) // the latest that can run and differs
 	page(t, url+"/api/v1/site", "first")
 
-	said(exitFailed, "there is no module", "log", "level", "drivers/nobody", "debug")
+	said(exitFailed, "there is no module", "log", "level", "drivers/nobody", "debug", "--url", url)
 	said(exitInvalid, "log level MODULE LEVEL", "log", "level", "gateway")
-	said(exitDone, "drivers/modbus  debug  until", "log", "level", "drivers/modbus", "debug", "--for", "10m")
+	said(exitDone, "drivers/modbus  debug  until", "log", "level", "drivers/modbus", "debug", "--for", "10m", "--url", url)
 	logged := func(words string) {
 		t.Helper()
 		eventually(t, "the log", func() error {
@@ -125,7 +125,7 @@ func TestADaemonIsOperated(t *testing.T) {
 		})
 	}
 	logged(`msg=frame`)
-	said(exitDone, "every module logs at level info", "log", "level", "drivers/modbus", "debug", "--for", "0s")
+	said(exitDone, "every module logs at level info", "log", "level", "drivers/modbus", "debug", "--for", "0s", "--url", url)
 	hangup <- syscall.SIGUSR1
 	logged(`msg="every frame is logged"`)
 

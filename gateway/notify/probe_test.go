@@ -65,7 +65,7 @@ func TestAChannelIsTriedAndNobodyIsTold(t *testing.T) {
 		if (p.Err == nil) != (want[p.ID] != 0) || p.Err == nil && p.Proof != want[p.ID] {
 			t.Errorf("%s: %d, %v", p.ID, p.Proof, p.Err)
 		}
-		if p.Err != nil && (strings.Contains(p.Err.Error(), "secret") || strings.Contains(p.Err.Error(), "77:")) {
+		if p.Err != nil && (strings.Contains(p.Err.Error(), "secret") || strings.Contains(p.Err.Error(), "77:wrong")) {
 			t.Errorf("%v", p.Err)
 		}
 	}
