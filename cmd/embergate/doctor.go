@@ -208,7 +208,9 @@ func (d *doctor) examineDaemon(ctx context.Context) {
 func (d *doctor) run(ctx context.Context, name string, program string, args ...string) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+	c := exec.CommandContext(ctx, program, args...)
+	c.WaitDelay = time.Second // for what it leaves behind
+	text, err := c.CombinedOutput()
 	d.add(name, text, err)
 }
 

@@ -17,11 +17,11 @@ import (
 	"embergate/gateway/alarm"
 )
 
-// systemd is the notify socket of a unit, as systemd holds it.
+// systemd is the notify socket of a unit, as systemd holds it: it takes everything at once.
 type systemd struct {
 	t    *testing.T
-	conn *net.UnixConn
-	all  []string
+	said chan string
+	all  []string // what was heard
 }
 
 func newSystemd(t *testing.T) *systemd {
@@ -33,21 +33,31 @@ func newSystemd(t *testing.T) *systemd {
 	t.Cleanup(func() { conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "200000")
-	return &systemd{t: t, conn: conn}
+	s := &systemd{t: t, said: make(chan string, 10_000)}
+	go func() {
+		for b := make([]byte, 500); ; {
+			n, err := conn.Read(b)
+			if err != nil {
+				return
+			}
+			s.said <- string(b[:n])
+		}
+	}()
+	return s
 }
 
 // hears waits for a message that begins so; those before it are in all.
 func (s *systemd) hears(begins string) {
 	s.t.Helper()
-	s.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
-	for b := make([]byte, 500); ; {
-		n, err := s.conn.Read(b)
-		if err != nil {
+	for deadline := time.After(30 * time.Second); ; {
+		select {
+		case message := <-s.said:
+			s.all = append(s.all, message)
+			if strings.HasPrefix(message, begins) {
+				return
+			}
+		case <-deadline:
 			s.t.Fatalf("%s was not said; what was: %q", begins, s.all)
-		}
-		s.all = append(s.all, string(b[:n]))
-		if strings.HasPrefix(string(b[:n]), begins) {
-			return
 		}
 	}
 }
