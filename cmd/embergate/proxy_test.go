@@ -171,10 +171,10 @@ func rewrite(t *testing.T, file, old, replacement string) {
 }
 
 // usage is what a process holds.
-type usage struct{ files, threads, goroutines, memory int } // memory resident, kB
+type usage struct{ files, threads, goroutines, memory int } // memory resident and its own, kB
 
 func (u usage) String() string {
-	return fmt.Sprintf("%d files, %d threads, %d goroutines, %d kB resident", u.files, u.threads, u.goroutines, u.memory)
+	return fmt.Sprintf("%d files, %d threads, %d goroutines, %d kB", u.files, u.threads, u.goroutines, u.memory)
 }
 
 func (u usage) plus(v usage) usage {
@@ -222,7 +222,7 @@ func (d *life) uses() (u usage) {
 	u.files, u.goroutines = len(files), int(d.goroutines.Load())
 	for line := range strings.Lines(string(status)) {
 		fmt.Sscanf(line, "Threads: %d", &u.threads)
-		fmt.Sscanf(line, "VmRSS: %d", &u.memory)
+		fmt.Sscanf(line, "RssAnon: %d", &u.memory) // without the program itself, which comes in bit by bit
 	}
 	return u
 }
