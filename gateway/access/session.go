@@ -69,7 +69,7 @@ func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Orig
 	if u, err = a.store.User(ctx, normal(user)); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return u, nil, err
 	}
-	from, account := network(o.Address), u.ID
+	from, account := Network(o.Address), u.ID
 	if account == "" {
 		account = "nobody" // names that nobody has share their limits
 	}

@@ -111,8 +111,8 @@ func (t Throttle) makeRoom(now time.Time) {
 	}
 }
 
-// network is what counts as one address: for IPv6 the /64 that one machine may choose from.
-func network(address string) string {
+// Network is what counts as one address: for IPv6 the /64 that one machine may choose from.
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return address

@@ -49,7 +49,7 @@ func (a *Access) AddFirst(ctx context.Context, now time.Time, code string, n Acc
 	if !needed {
 		return "", who, refuse(ErrConflict, "there is an administrator already; log in")
 	}
-	wants := []Want{{"address " + network(o.Address), addressLimit}, {"setup", accountLimit}}
+	wants := []Want{{"address " + Network(o.Address), addressLimit}, {"setup", accountLimit}}
 	if wait := a.throttle.Take(now, wants...); wait > 0 {
 		return "", who, TooMany(wait)
 	}

@@ -20,6 +20,7 @@ type stopping struct{}
 // Serve answers on l until ctx ends, then lets requests finish for at most 3 seconds and ends all streams at once. It
 // returns nil when ctx ended, and closes l in any case.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	open := &connections{log: log, from: map[string]int{}}
 	base := context.WithValue(context.WithoutCancel(ctx), stopping{}, ctx.Done())
 	server := &http.Server{
 		Handler:           h,
@@ -28,6 +29,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		WriteTimeout:      20 * time.Second, // streams set their own, write by write
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         open.change,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
