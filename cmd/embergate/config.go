@@ -119,11 +119,14 @@ func earlier(file string, all []configfile.Version, now []byte, args []string, l
 		if err != nil {
 			return v, nil, nil, err
 		}
+		if number == 0 && bytes.Equal(text, now) {
+			continue
+		}
 		root := conf.Parse(file, text, conf.OS())
 		if _, err := gateway.New(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)}); err != nil {
 			return v, nil, nil, err
 		}
-		if problems := root.Problems(); number != 0 || problems == nil && !bytes.Equal(text, now) {
+		if problems := root.Problems(); number != 0 || problems == nil {
 			return v, text, problems, nil
 		}
 	}

@@ -119,6 +119,9 @@ const (
 	mostEvents   = 4 << 20
 )
 
+// earlierMasked is how many of the earlier configurations are looked through for what is private.
+const earlierMasked = 3
+
 // examineConfig reads the configuration; the gateway is nil where that has mistakes.
 func (d *doctor) examineConfig() (*gateway.Gateway, error) {
 	o := gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)}
@@ -130,7 +133,7 @@ func (d *doctor) examineConfig() (*gateway.Gateway, error) {
 		return nil, err
 	}
 	versions, _ := configfile.Versions(d.file)
-	for _, v := range versions { // what the log tells of may be of an earlier one
+	for _, v := range versions[:min(len(versions), earlierMasked)] { // what the log tells of may be of an earlier one
 		if was, err := os.ReadFile(v.Path); err == nil {
 			more, _ := gateway.Private(conf.Parse(d.file, was, conf.OS()), o)
 			d.private = append(d.private, more...)
