@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -221,19 +222,21 @@ const bundleManual = `What embergate doctor gathered, for whoever helps. Secrets
 people are replaced by ***. Names of people, rooms and devices are in it, and what happened there: give it to whom you trust.
 `
 
-// mask replaces what is private, the longest first.
-func (d *doctor) mask() *strings.Replacer {
+// setupCode is the one with which the first administrator is made, in the log of a daemon that has none.
+var setupCode = regexp.MustCompile(`\bcode=\S+`)
+
+// clean is a text without what is private, the longest first.
+func (d *doctor) clean(text string) string {
 	slices.SortFunc(d.private, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	var pairs []string
 	for _, word := range d.private {
 		pairs = append(pairs, word, "***")
 	}
-	return strings.NewReplacer(pairs...)
+	return setupCode.ReplaceAllString(strings.NewReplacer(pairs...).Replace(text), "code=***")
 }
 
 // write packs the parts, each without what is private.
 func (d *doctor) write(path string, now time.Time) error {
-	mask := d.mask()
 	d.add("README.txt", []byte(bundleManual), nil)
 	var findings strings.Builder
 	for _, f := range d.findings {
@@ -244,7 +247,7 @@ func (d *doctor) write(path string, now time.Time) error {
 	zip := gzip.NewWriter(&packed)
 	all := tar.NewWriter(zip)
 	for _, p := range d.parts {
-		text := mask.Replace(string(p.text))
+		text := d.clean(string(p.text))
 		header := &tar.Header{Name: "embergate-doctor/" + p.name, Mode: 0o600, Size: int64(len(text)), ModTime: now}
 		if err := all.WriteHeader(header); err != nil {
 			return err
@@ -262,7 +265,7 @@ func (d *doctor) write(path string, now time.Time) error {
 // tell prints what is wrong; it fails where anything is.
 func (d *doctor) tell(cmd *cobra.Command, out string) error {
 	for _, f := range d.findings {
-		fmt.Fprintln(cmd.OutOrStdout(), d.mask().Replace("! "+d.lang.Say(f.Format, f.Args...)))
+		fmt.Fprintln(cmd.OutOrStdout(), d.clean("! "+d.lang.Say(f.Format, f.Args...)))
 	}
 	if len(d.findings) == 0 {
 		say(cmd.OutOrStdout(), d.lang, "nothing wrong was found")

@@ -96,6 +96,9 @@ func TestDoctorTellsWhatIsWrongAndGivesNothingAway(t *testing.T) {
 			t.Errorf("%v %v", info.Mode(), err)
 		}
 	}
+	if got := (&doctor{}).clean(`msg="nobody may use the console yet" code=J99V-NWEA-U8K5 x=1`); strings.Contains(got, "J99V") || !strings.HasSuffix(got, " x=1") {
+		t.Error(got)
+	}
 	port := "! the serial port /dev/serial/by-id/usb-FTDI_FT232R-if00-port0 is not there"
 	examine("no daemon", []string{"no daemon answers", port}, []string{"config.yaml", "events.jsonl"}, "--url", "http://127.0.0.1:1")
 

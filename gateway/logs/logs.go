@@ -32,7 +32,7 @@ const (
 // Modules are the packages that log; a level of gateway or drivers is one of all below it.
 var Modules = []string{
 	"drivers", "drivers/modbus", "drivers/mqtt", "drivers/sim", "gateway", "gateway/access", "gateway/console", "gateway/notify",
-	"gateway/store", "gateway/uplink", "gateway/uplink/influx", "gateway/uplink/mqtt", "main",
+	"gateway/store", "gateway/uplink", "gateway/uplink/gbt26875", "gateway/uplink/influx", "gateway/uplink/mqtt", "main",
 }
 
 // Handler writes what is left by the handler that it was made of. It starts no goroutine.
