@@ -203,6 +203,35 @@ func TestASessionEndsByItsTimeByLogoutAndByANewPassword(t *testing.T) {
 	is("after removal", duty, 0, false)
 }
 
+// TestWhoLogsInWhileThePasswordChangesIsOut: hashing takes long, and a password that is known to others is changed in a hurry.
+// Neither a session nor a password comes of the old one any more (SE02).
+func TestWhoLogsInWhileThePasswordChangesIsOut(t *testing.T) {
+	d := open(t).with("anna admin", "li duty")
+	_, anna := d.login("anna", tablet)
+	before, err := d.confirm(d.ctx, noon, "li", good, far)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.SetPassword(d.ctx, noon, "li", good+"!", anna, tablet); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.begin(d.ctx, noon, before, far); !errors.Is(err, ErrWrong) {
+		t.Error("a session of the old password:", err)
+	}
+	if err := d.setPassword(d.ctx, noon, store.NewPassword{User: "li", Was: before.Password}, good+"?", identify(before), far); !errors.Is(err, ErrNotFound) {
+		t.Error("a new password by the old one:", err)
+	}
+	if _, _, err := d.Login(d.ctx, noon, "li", good+"!", tablet); err != nil {
+		t.Error("the password that was set:", err)
+	}
+	if err := d.ChangePassword(d.ctx, noon, good, good+"?", identify(before), tablet); !errors.Is(err, ErrWrong) {
+		t.Error("somebody who knows the old one changes it:", err)
+	}
+	if err := d.ChangePassword(d.ctx, noon, good+"!", good+"?", identify(before), tablet); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWhoIsLoggedInIsListed: own sessions, and for the administrator all, without those that have ended.
 func TestWhoIsLoggedInIsListed(t *testing.T) {
 	d := open(t).with("anna admin", "li duty")
@@ -509,7 +538,7 @@ func TestALoginWorksWhileTheDiskTakesNothing(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	cookie, who, err := d.begin(d.ctx, noon, identify(u), tablet)
+	cookie, who, err := d.begin(d.ctx, noon, u, tablet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,7 +555,7 @@ func TestALoginWorksWhileTheDiskTakesNothing(t *testing.T) {
 		t.Error("after logout")
 	}
 	for range 2 * mostBare {
-		d.begin(d.ctx, noon, identify(u), tablet)
+		d.begin(d.ctx, noon, u, tablet)
 	}
 	if n := len(d.bare); n != mostBare {
 		t.Error("sessions in memory:", n)

@@ -39,9 +39,18 @@ const longestAgent = 200
 
 // Confirm checks the password of a user, without a session. The error is a *Refused with ErrWrong, ErrMany or ErrBusy.
 func (a *Access) Confirm(ctx context.Context, now time.Time, user, password string, o Origin) (Identity, error) {
-	u, wants, err := a.attempt(ctx, now, user, o)
+	u, err := a.confirm(ctx, now, user, password, o)
 	if err != nil {
 		return Identity{}, err
+	}
+	return identify(u), nil
+}
+
+// confirm answers the user as it was when the password was looked at.
+func (a *Access) confirm(ctx context.Context, now time.Time, user, password string, o Origin) (store.User, error) {
+	u, wants, err := a.attempt(ctx, now, user, o)
+	if err != nil {
+		return u, err
 	}
 	hash := u.Password
 	if hash == "" {
@@ -54,14 +63,14 @@ func (a *Access) Confirm(ctx context.Context, now time.Time, user, password stri
 	matches, err := a.verify(ctx, hash, password)
 	if err != nil {
 		a.throttle.giveBack(wants...)
-		return Identity{}, err
+		return u, err
 	}
 	if !ok || !matches || u.ID == "" {
 		a.failed(ctx, now, u, o)
-		return Identity{}, refuse(ErrWrong, "name or password is wrong")
+		return u, refuse(ErrWrong, "name or password is wrong")
 	}
 	a.throttle.giveBack(wants...)
-	return identify(u), nil
+	return u, nil
 }
 
 // attempt takes one from the throttle for a login as a user, who may not exist: then the user is the zero one.
@@ -132,24 +141,26 @@ func (a *Access) note(ctx context.Context, e alarm.Event) {
 
 // Login makes a session, and the secret that the browser is to present.
 func (a *Access) Login(ctx context.Context, now time.Time, user, password string, o Origin) (cookie string, who Identity, err error) {
-	if who, err = a.Confirm(ctx, now, user, password, o); err != nil {
+	u, err := a.confirm(ctx, now, user, password, o)
+	if err != nil {
 		return "", who, err
 	}
-	return a.begin(ctx, now, who, o)
+	return a.begin(ctx, now, u, o)
 }
 
 // begin makes a session of a user whose password was right. Where the disk does not take it, it lasts until the restart:
 // somebody wants to answer an alarm.
-func (a *Access) begin(ctx context.Context, now time.Time, who Identity, o Origin) (cookie string, _ Identity, err error) {
+func (a *Access) begin(ctx context.Context, now time.Time, u store.User, o Origin) (cookie string, who Identity, err error) {
+	who = identify(u)
 	cookie, hash := secret("")
 	session := store.Session{
 		Hash: hash, ID: random(9), User: who.ID, Created: now, Used: now, Ends: now.Add(who.Role.lifetime().whole),
 		Address: o.Address, Agent: bounded(o.Agent, longestAgent),
 	}
-	err = a.store.AddSession(ctx, session, event(now, "login", who, o, ""))
+	err = a.store.AddSession(ctx, session, u.Password, event(now, "login", who, o, ""))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return "", who, refuse(ErrWrong, "name or password is wrong") // removed meanwhile
+		return "", who, refuse(ErrWrong, "name or password is wrong") // removed meanwhile, or with a new password
 	case err != nil:
 		a.log.Error("login not written, it lasts until the restart", "user", who.ID, "err", err)
 		if !a.keepBare(session) {

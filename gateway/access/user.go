@@ -74,7 +74,7 @@ func (a *Access) AddFirst(ctx context.Context, now time.Time, code string, n Acc
 	if err := a.store.AddFirstUser(ctx, u, event(now, "user.added", who, o, u.ID+", with the one-time code")); err != nil {
 		return "", who, a.explain(err, u.ID)
 	}
-	return a.begin(ctx, now, who, o)
+	return a.begin(ctx, now, u, o)
 }
 
 // plain is a code without what people add to it.
@@ -97,9 +97,8 @@ func (a *Access) ChangeUser(ctx context.Context, now time.Time, n Account, by Id
 	if err != nil {
 		return err
 	}
-	u.Password, u.Created, u.Changed = before.Password, before.Created, before.Changed
 	note := fmt.Sprintf("%s, %s, before %s", u.ID, u.Role, before.Role)
-	return a.explain(a.store.ChangeUser(ctx, u, nil, event(now, "user.changed", by, o, note)), u.ID)
+	return a.explain(a.store.ChangeUser(ctx, u, event(now, "user.changed", by, o, note)), u.ID)
 }
 
 // SetPassword sets the password of a user and ends the user's sessions, but for the one that asks.
@@ -108,11 +107,28 @@ func (a *Access) SetPassword(ctx context.Context, now time.Time, id, password st
 	if err != nil {
 		return err
 	}
-	if u.Password, err = a.newPassword(ctx, u.ID, password); err != nil {
+	return a.setPassword(ctx, now, store.NewPassword{User: u.ID}, password, by, o)
+}
+
+// ChangePassword is SetPassword for oneself, by whoever knows the password until now.
+func (a *Access) ChangePassword(ctx context.Context, now time.Time, old, password string, who Identity, o Origin) error {
+	u, err := a.confirm(ctx, now, who.ID, old, o)
+	if err != nil {
 		return err
 	}
-	u.Changed = now
-	return a.explain(a.store.ChangeUser(ctx, u, by.hash, event(now, "user.password", by, o, u.ID)), u.ID)
+	err = a.setPassword(ctx, now, store.NewPassword{User: u.ID, Was: u.Password}, password, who, o)
+	if errors.Is(err, ErrNotFound) {
+		return refuse(ErrWrong, "name or password is wrong") // removed meanwhile, or another was set
+	}
+	return err
+}
+
+func (a *Access) setPassword(ctx context.Context, now time.Time, n store.NewPassword, password string, by Identity, o Origin) (err error) {
+	if n.Hash, err = a.newPassword(ctx, n.User, password); err != nil {
+		return err
+	}
+	n.At, n.Keep = now, by.hash
+	return a.explain(a.store.SetPassword(ctx, n, event(now, "user.password", by, o, n.User)), n.User)
 }
 
 // RemoveUser removes a user and ends the user's sessions.

@@ -137,10 +137,7 @@ func (w *web) setOwnPassword(rw http.ResponseWriter, r *http.Request) {
 		w.problem(rw, r, http.StatusConflict, i18n.T("only a person has a password"))
 		return
 	}
-	_, err := w.Access.Confirm(r.Context(), time.Now(), who.ID, q.Password, w.origin(r))
-	if err == nil {
-		err = w.Access.SetPassword(r.Context(), time.Now(), who.ID, q.New, who, w.origin(r))
-	}
+	err := w.Access.ChangePassword(r.Context(), time.Now(), q.Password, q.New, who, w.origin(r))
 	w.done(rw, r, err, meOf(who, w.Access.People()))
 }
 

@@ -93,24 +93,38 @@ func addUser(tx *sql.Tx, u User) error {
 	return adminLeft(tx)
 }
 
-// ChangeUser replaces what is known of a user; where the password is another, the user's sessions end, but for the one
-// whose hash is kept. The error wraps ErrNotFound, or ErrLastAdmin where no administrator would be left.
-func (s *Store) ChangeUser(ctx context.Context, u User, keep []byte, e alarm.Event) error {
+// ChangeUser changes name, role, person and sharing of a user. The error wraps ErrNotFound, or ErrLastAdmin where no
+// administrator would be left.
+func (s *Store) ChangeUser(ctx context.Context, u User, e alarm.Event) error {
 	return s.access(ctx, "change user "+u.ID, e, func(tx *sql.Tx) error {
-		var before string
-		if err := tx.QueryRow(`SELECT password FROM users WHERE id = ?`, u.ID).Scan(&before); err != nil {
-			return absent(err)
-		}
-		if before != u.Password {
-			if _, err := tx.Exec(`DELETE FROM sessions WHERE user = ? AND hash IS NOT ?`, u.ID, keep); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.Exec(`UPDATE users SET name = ?, role = ?, person = ?, shared = ?, password = ?, changed = ? WHERE id = ?`,
-			u.Name, u.Role, u.Person, u.Shared, u.Password, nanos(u.Changed), u.ID); err != nil {
+		err := one(ErrNotFound)(tx.Exec(`UPDATE users SET name = ?, role = ?, person = ?, shared = ? WHERE id = ?`, u.Name, u.Role, u.Person, u.Shared, u.ID))
+		if err != nil {
 			return err
 		}
 		return adminLeft(tx)
+	})
+}
+
+// NewPassword is what a user logs in with from now on.
+type NewPassword struct {
+	User string
+	Was  string // the hash that it takes the place of; "" for any
+	Hash string
+	At   time.Time
+	Keep []byte // hash of the session that stays
+}
+
+// SetPassword sets the password of a user and ends the user's sessions, but for the one that is kept. The error wraps
+// ErrNotFound where there is no such user, or the password is another than it was.
+func (s *Store) SetPassword(ctx context.Context, n NewPassword, e alarm.Event) error {
+	return s.access(ctx, "set password of "+n.User, e, func(tx *sql.Tx) error {
+		err := one(ErrNotFound)(tx.Exec(`UPDATE users SET password = ?, changed = ? WHERE id = ?3 AND (?4 = '' OR password = ?4)`,
+			n.Hash, nanos(n.At), n.User, n.Was))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`DELETE FROM sessions WHERE user = ? AND hash IS NOT ?`, n.User, n.Keep)
+		return err
 	})
 }
 
@@ -156,14 +170,15 @@ func (s *Store) users(ctx context.Context, where string, args ...any) ([]User, e
 	}, `SELECT id, name, role, person, shared, password, created, changed FROM users `+where, args...)
 }
 
-// AddSession logs a user in, and drops the sessions that have ended. The error wraps ErrNotFound where the user is gone.
-func (s *Store) AddSession(ctx context.Context, n Session, e alarm.Event) error {
+// AddSession logs a user in whose password has a hash, and drops the sessions that have ended. The error wraps ErrNotFound
+// where the user is gone, or the password is another meanwhile.
+func (s *Store) AddSession(ctx context.Context, n Session, password string, e alarm.Event) error {
 	return s.access(ctx, "add session of "+n.User, e, func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM sessions WHERE ends < ?`, nanos(n.Created)); err != nil {
 			return err
 		}
-		return one(ErrNotFound)(tx.Exec(`INSERT INTO sessions SELECT ?, ?, id, ?, ?, ?, ?, ? FROM users WHERE id = ?`,
-			n.Hash, n.ID, nanos(n.Created), nanos(n.Used), nanos(n.Ends), n.Address, n.Agent, n.User))
+		return one(ErrNotFound)(tx.Exec(`INSERT INTO sessions SELECT ?, ?, id, ?, ?, ?, ?, ? FROM users WHERE id = ? AND password = ?`,
+			n.Hash, n.ID, nanos(n.Created), nanos(n.Used), nanos(n.Ends), n.Address, n.Agent, n.User, password))
 	})
 }
 

@@ -26,7 +26,7 @@ func TestUsersSessionsAndTokensSurviveReopening(t *testing.T) {
 	ctx := t.Context()
 	for _, err := range []error{
 		s.AddUser(ctx, User{ID: "li", Name: "李四", Role: "duty", Person: "li", Password: "two", Created: noon, Changed: noon}, note("user.added")),
-		s.AddSession(ctx, Session{Hash: []byte("h1"), ID: "s1", User: "li", Created: noon, Used: noon, Ends: noon.Add(time.Hour), Address: "::1", Agent: "tablet"}, note("login")),
+		s.AddSession(ctx, Session{Hash: []byte("h1"), ID: "s1", User: "li", Created: noon, Used: noon, Ends: noon.Add(time.Hour), Address: "::1", Agent: "tablet"}, "two", note("login")),
 		s.TouchSession(ctx, []byte("h1"), noon.Add(time.Minute), "::2"),
 		s.AddToken(ctx, Token{Name: "grafana", Role: "viewer", Hash: []byte("h2"), By: "anna", Created: noon}, note("token.added")),
 		s.TouchToken(ctx, []byte("h2"), noon.Add(time.Minute), "::3"),
@@ -64,7 +64,7 @@ func TestAChangeThatIsRefusedLeavesNothing(t *testing.T) {
 	ctx := t.Context()
 	session := Session{Hash: []byte("h"), ID: "s", User: "anna", Created: noon, Ends: noon.Add(time.Hour)}
 	token := Token{Name: "n", Hash: []byte("h")}
-	if err := errors.Join(s.AddSession(ctx, session, note("login")), s.AddToken(ctx, token, note("token.added"))); err != nil {
+	if err := errors.Join(s.AddSession(ctx, session, "one", note("login")), s.AddToken(ctx, token, note("token.added"))); err != nil {
 		t.Fatal(err)
 	}
 	before, err := s.LastSeq(ctx)
@@ -78,10 +78,13 @@ func TestAChangeThatIsRefusedLeavesNothing(t *testing.T) {
 		{"a second first user", s.AddFirstUser(ctx, User{ID: "eve", Role: Admin}, note("x")), ErrExists},
 		{"an id that is taken", s.AddUser(ctx, User{ID: "anna", Role: Admin}, note("x")), ErrExists},
 		{"the last administrator removed", s.RemoveUser(ctx, "anna", note("x")), ErrLastAdmin},
-		{"the last administrator made a viewer", s.ChangeUser(ctx, User{ID: "anna", Role: "viewer", Password: "one"}, nil, note("x")), ErrLastAdmin},
+		{"the last administrator made a viewer", s.ChangeUser(ctx, User{ID: "anna", Role: "viewer"}, note("x")), ErrLastAdmin},
 		{"nobody removed", s.RemoveUser(ctx, "eve", note("x")), ErrNotFound},
-		{"nobody changed", s.ChangeUser(ctx, User{ID: "eve", Role: Admin}, nil, note("x")), ErrNotFound},
-		{"a session of nobody", s.AddSession(ctx, Session{Hash: []byte("i"), ID: "i", User: "eve"}, note("x")), ErrNotFound},
+		{"nobody changed", s.ChangeUser(ctx, User{ID: "eve", Role: Admin}, note("x")), ErrNotFound},
+		{"a password of nobody", s.SetPassword(ctx, NewPassword{User: "eve", Hash: "y"}, note("x")), ErrNotFound},
+		{"a password over another than is known", s.SetPassword(ctx, NewPassword{User: "anna", Was: "two", Hash: "y"}, note("x")), ErrNotFound},
+		{"a session of nobody", s.AddSession(ctx, Session{Hash: []byte("i"), ID: "i", User: "eve"}, "one", note("x")), ErrNotFound},
+		{"a session with a password of before", s.AddSession(ctx, Session{Hash: []byte("i"), ID: "i", User: "anna"}, "zero", note("x")), ErrNotFound},
 		{"a session of another ended", s.EndSession(ctx, "s", "eve", note("x")), ErrNotFound},
 		{"a token's name that is taken", s.AddToken(ctx, Token{Name: "n", Hash: []byte("i")}, note("x")), ErrExists},
 		{"no token removed", s.RemoveToken(ctx, "m", note("x")), ErrNotFound},
@@ -117,26 +120,45 @@ func TestAPasswordThatChangesEndsTheOtherSessions(t *testing.T) {
 	for i, who := range []string{"anna", "anna", "li"} {
 		_ = s.AddUser(ctx, User{ID: "li", Role: "duty", Password: "x"}, note("user.added")) // the first time
 		id := string(rune('a' + i))
-		if err := s.AddSession(ctx, Session{Hash: []byte(id), ID: id, User: who, Created: noon, Used: noon.Add(-time.Duration(i)), Ends: noon.Add(time.Hour)}, note("login")); err != nil {
+		if err := s.AddSession(ctx, Session{Hash: []byte(id), ID: id, User: who, Created: noon, Used: noon.Add(-time.Duration(i)), Ends: noon.Add(time.Hour)}, map[string]string{"anna": "one", "li": "x"}[who], note("login")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.ChangeUser(ctx, User{ID: "anna", Name: "Anna", Role: Admin, Password: "one"}, nil, note("user.changed")); err != nil || left() != "abc" {
+	if err := s.ChangeUser(ctx, User{ID: "anna", Name: "Anna", Role: Admin}, note("user.changed")); err != nil || left() != "abc" {
 		t.Error("a new name ends no session:", left(), err)
 	}
-	if err := s.ChangeUser(ctx, User{ID: "anna", Role: Admin, Password: "two"}, []byte("b"), note("user.changed")); err != nil || left() != "bc" {
+	if err := s.SetPassword(ctx, NewPassword{User: "anna", Was: "one", Hash: "two", Keep: []byte("b")}, note("user.password")); err != nil || left() != "bc" {
 		t.Error("her own browser stays:", left(), err)
 	}
-	if err := s.ChangeUser(ctx, User{ID: "anna", Role: Admin, Password: "three"}, nil, note("user.changed")); err != nil || left() != "c" {
+	if err := s.SetPassword(ctx, NewPassword{User: "anna", Hash: "three"}, note("user.password")); err != nil || left() != "c" {
 		t.Error("set by another:", left(), err)
 	}
 	if err := s.RemoveUser(ctx, "li", note("user.removed")); err != nil || left() != "" {
 		t.Error("removed:", left(), err)
 	}
-	if err := s.AddSession(ctx, Session{Hash: []byte("d"), ID: "d", User: "anna", Created: noon, Ends: noon.Add(time.Hour)}, note("login")); err != nil {
+	if err := s.AddSession(ctx, Session{Hash: []byte("d"), ID: "d", User: "anna", Created: noon, Ends: noon.Add(time.Hour)}, "three", note("login")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AddSession(ctx, Session{Hash: []byte("e"), ID: "e", User: "anna", Created: noon.Add(2 * time.Hour), Ends: noon.Add(3 * time.Hour)}, note("login")); err != nil || left() != "e" {
+	if err := s.AddSession(ctx, Session{Hash: []byte("e"), ID: "e", User: "anna", Created: noon.Add(2 * time.Hour), Ends: noon.Add(3 * time.Hour)}, "three", note("login")); err != nil || left() != "e" {
 		t.Error("what has ended is dropped at the next login:", left(), err)
+	}
+}
+
+// TestChangesOfOneUserDoNotUndoEachOther: a password takes long to hash, and what was read before is not written back; a role
+// that was taken away meanwhile stays away, and so does a password (SE02, SE04).
+func TestChangesOfOneUserDoNotUndoEachOther(t *testing.T) {
+	s := withAdmin(t)
+	ctx := t.Context()
+	for _, err := range []error{
+		s.AddUser(ctx, User{ID: "eve", Name: "Eve", Role: Admin, Password: "x"}, note("user.added")),
+		s.ChangeUser(ctx, User{ID: "eve", Name: "Eve", Role: "viewer", Password: "of before", Changed: noon.Add(time.Hour)}, note("user.changed")),
+		s.SetPassword(ctx, NewPassword{User: "eve", Was: "x", Hash: "y", At: noon}, note("user.password")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if u, err := s.User(ctx, "eve"); err != nil || u.Role != "viewer" || u.Name != "Eve" || u.Password != "y" || !u.Changed.Equal(noon) {
+		t.Error(u, err)
 	}
 }
