@@ -19,6 +19,7 @@ const (
 	frameHeader     = 24   // bytes of a frame in the log before its page. Source: sqlite.org/fileformat2.html, 4.1
 	checkpointPages = 1000 // pages in the log after which they are moved into the file
 	readers         = 4
+	readerCache     = "cache_size(-256)" // KiB of pages that a reader keeps; SQLite's own 2000 of each would be most of the memory of a small home
 )
 
 var errClosed = errors.New("not open")
@@ -109,7 +110,7 @@ func (f *file) connect() (err error) {
 	if err := f.schema.migrate(ctx, f.conn); err != nil {
 		return err
 	}
-	if f.readers, err = sql.Open("sqlite", f.dsn("query_only(1)")); err != nil {
+	if f.readers, err = sql.Open("sqlite", f.dsn("query_only(1)", readerCache)); err != nil {
 		return err
 	}
 	f.readers.SetMaxOpenConns(readers)

@@ -114,6 +114,10 @@ func TestEveryConnectionHasItsPragmas(t *testing.T) {
 				t.Errorf("%s %s: writer %s, reader %s, want %s", f.name, pragma, writer, reader, want)
 			}
 		}
+		var kept int
+		if f.readers.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -256 {
+			t.Errorf("%s: a reader keeps %d", f.name, kept)
+		}
 		if _, err := f.readers.Exec(`CREATE TABLE x (y)`); err == nil {
 			t.Errorf("%s: a reader can write", f.name)
 		}

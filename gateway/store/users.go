@@ -277,13 +277,6 @@ func one(otherwise error) func(sql.Result, error) error {
 	}
 }
 
-func absent(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return ErrNotFound
-	}
-	return err
-}
-
 // first is the first of what a query found, or ErrNotFound.
 func first[T any](all []T, err error) (T, error) {
 	var none T
