@@ -231,6 +231,8 @@ func (a *adding) AddDevice(ctx context.Context, d console.NewDevice, seen string
 	case err != nil:
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTime) // it is saved, whether or not somebody waits to hear so
+	defer cancel()
 	note := i18n.T("%s (%s) added to %s as %s, in line %d of %s", cmp.Or(d.Name, d.ID), d.ID, d.Endpoint, d.Profile, p.Line, a.h.g.File)
 	err = a.h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		return []alarm.Event{a.h.hands.event(now, "device.added", note, act)}, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,23 @@ endpoints:
 	if _, out, errs := verb(t, "config", "history", "-c", file); !strings.Contains(out, "1") || errs != "" {
 		t.Errorf("%s %s", out, errs)
 	}
+
+	// Somebody who saves and goes away at once has saved all the same: it is in force, and in the journal.
+	damp := strings.NewReplacer(`"air"`, `"damp"`, `Air of`, `Damp of`).Replace(air)
+	if _, answer = try("{" + damp + "}"); json.Unmarshal([]byte(answer), &struct{ Seen *string }{&seen}) != nil {
+		t.Fatal(answer)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	token, err2 := os.ReadFile(os.Getenv("EMBERGATE_TOKEN_FILE"))
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	body := "{" + damp + `,"seen":"` + seen + `"}`
+	fmt.Fprintf(conn, "POST /api/v1/devices HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		strings.TrimSpace(string(token)), len(body), body)
+	conn.Close()
+	page(t, base+"/api/v1/signals", `"signal":"damp.temperature"`)
+	page(t, base+"/api/v1/events?after=0&limit=200", "Damp of the laundry (damp) added to bus")
 }
 
 // again runs the same test in a process of another user.

@@ -90,7 +90,7 @@ func (w *web) writeDenied(r *http.Request, who access.Identity, why i18n.Text) {
 		key = "?"
 	}
 	a := alarm.Act{By: who.Name, Via: via(r), From: who.From(w.origin(r))}
-	if err := w.Writes.WriteDenied(r.Context(), key, a, why); err != nil {
+	if err := w.Writes.WriteDenied(context.WithoutCancel(r.Context()), key, a, why); err != nil {
 		w.Log.Error("refused write not in the journal", "signal", key, "by", a.By, "err", err)
 	}
 }
