@@ -60,7 +60,7 @@ func (w *web) writeSignal(rw http.ResponseWriter, r *http.Request) {
 		w.problem(rw, r, status, why)
 		return
 	}
-	key := r.PathValue("signal")
+	key := signalOf(r)
 	confirmed := 0.0
 	a, err := w.sign(r, q)
 	if err == nil {
@@ -83,12 +83,17 @@ func (w *web) writeSignal(rw http.ResponseWriter, r *http.Request) {
 	}{key, confirmed, w.lang(r).Say("read back: %s", said), time.Now()})
 }
 
+// signalOf is the signal that a request names. What is too long for one stands in no journal.
+func signalOf(r *http.Request) string {
+	if key := r.PathValue("signal"); utf8.RuneCountInString(key) <= 2*longestName+1 {
+		return key
+	}
+	return "?"
+}
+
 // writeDenied writes down who tried to set a signal and may not.
 func (w *web) writeDenied(r *http.Request, who access.Identity, why i18n.Text) {
-	key := r.PathValue("signal")
-	if utf8.RuneCountInString(key) > 2*longestName {
-		key = "?"
-	}
+	key := signalOf(r)
 	a := alarm.Act{By: who.Name, Via: via(r), From: who.From(w.origin(r))}
 	if err := w.Writes.WriteDenied(context.WithoutCancel(r.Context()), key, a, why); err != nil {
 		w.Log.Error("refused write not in the journal", "signal", key, "by", a.By, "err", err)

@@ -70,6 +70,12 @@ func TestWhoMayWriteASignal(t *testing.T) {
 		t.Error(rec.Code, rec.Header())
 	}
 	d.answers(t, route, "POST", rec)
+	for _, user := range []string{"max", "vera"} {
+		g.done = nil
+		if ask(t, g, "POST", "/api/v1/signals/"+strings.Repeat("x", 9000)+"/write", `{"value":1}`, cookie(user)...); len(g.done) != 1 || len(g.done[0]) > 200 {
+			t.Errorf("%s names what no signal is called, and the journal repeats it: %.300q", user, g.done)
+		}
+	}
 	g.refuse = &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("its device is taken out of service")}
 	rec = ask(t, g, "POST", path+"?lang=zh", `{"value":1}`, cookie("max")...)
 	if rec.Code != 409 || !strings.Contains(rec.Body.String(), "所属设备已停用") {
