@@ -309,6 +309,49 @@ func TestTheThrottleIsBounded(t *testing.T) {
 	}
 }
 
+// TestWhoIsRefusedForLongIsForgottenLast: nobody gets new guesses at an account by trying from everywhere meanwhile, be it once
+// or often, and what is refused costs no memory.
+func TestWhoIsRefusedForLongIsForgottenLast(t *testing.T) {
+	th := NewThrottle()
+	account := Want{"account anna", accountLimit}
+	for th.Take(noon, account) == 0 {
+	}
+	for i := range 3 * mostBuckets {
+		th.Take(noon, Want{fmt.Sprint("address ", i), addressLimit})
+	}
+	if th.Take(noon, account) == 0 {
+		t.Error("forgotten among those who tried once")
+	}
+	before := len(th.buckets)
+	for i := range 100 {
+		th.Take(noon, Want{fmt.Sprint("another ", i), addressLimit}, account)
+	}
+	if n := len(th.buckets); n != before {
+		t.Errorf("%d buckets for what is refused", n-before)
+	}
+}
+
+// TestTheThrottleTellsNotWhichNamesThereAre (SE02): of a name that nobody has, guesses are refused as soon as of any other.
+func TestTheThrottleTellsNotWhichNamesThereAre(t *testing.T) {
+	d := open(t).with("anna admin")
+	tries := func(user string, from func(i int) string) (said string) {
+		for i := range 30 {
+			_, _, err := d.Login(d.ctx, noon, user, "wrong password", Origin{Address: from(i)})
+			said += map[bool]string{true: "w", false: "-"}[errors.Is(err, ErrWrong)]
+		}
+		return said
+	}
+	for i, from := range []func(int) string{
+		func(int) string { return "203.0.113.%d" },
+		func(i int) string { return fmt.Sprintf("198.51.100.%d", i) },
+	} {
+		there := tries("anna", func(i int) string { return strings.ReplaceAll(from(i), "%d", "1") })
+		if not := tries("Eve", func(i int) string { return strings.ReplaceAll(from(i), "%d", "2") }); there != not {
+			t.Errorf("%d: %s of anna, %s of nobody", i, there, not)
+		}
+	}
+}
+
 // TestWhatIsTypedAsANameIsNotRepeated: it may be a password. And a flood of failures does not fill the journal.
 func TestWhatIsTypedAsANameIsNotRepeated(t *testing.T) {
 	d := open(t).with("anna admin")

@@ -79,8 +79,8 @@ func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Orig
 		return u, nil, err
 	}
 	from, account := Network(o.Address), u.ID
-	if account == "" {
-		account = "nobody" // names that nobody has share their limits
+	if account == "" { // what nobody has has the same limits, so that they do not tell; it may be long, and a password
+		account = fmt.Sprintf("? %x", hashOf(normal(user))[:8])
 	}
 	wants = []Want{{"pair " + account + " " + from, pairLimit}}
 	known := false
@@ -91,9 +91,6 @@ func (a *Access) attempt(ctx context.Context, now time.Time, user string, o Orig
 	}
 	if !known {
 		wants = append(wants, Want{"address " + from, addressLimit}, Want{"account " + account, accountLimit})
-	}
-	if u.ID == "" {
-		wants = wants[1:2] // only the address: what nobody has, nobody can guess
 	}
 	if wait := a.throttle.Take(now, wants...); wait > 0 {
 		return u, nil, TooMany(wait)

@@ -1,7 +1,9 @@
 package access
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -52,24 +54,23 @@ type Want struct {
 func (t Throttle) Take(now time.Time, wants ...Want) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	taken := make([]*bucket, 0, len(wants))
+	for _, w := range wants {
+		if b := t.buckets[w.Key]; b != nil {
+			if b.refill(now); b.left < 1 {
+				wait = max(wait, time.Duration((1-b.left)*float64(b.Period)))
+			}
+		}
+	}
+	if wait > 0 {
+		return wait // and what is refused makes no bucket
+	}
+	t.makeRoom(now, len(wants))
 	for _, w := range wants {
 		b := t.buckets[w.Key]
 		if b == nil {
-			t.makeRoom(now)
 			b = &bucket{w.Limit, w.Burst, now}
 			t.buckets[w.Key] = b
 		}
-		b.refill(now)
-		if b.left < 1 {
-			wait = max(wait, time.Duration((1-b.left)*float64(b.Period)))
-		}
-		taken = append(taken, b)
-	}
-	if wait > 0 {
-		return wait
-	}
-	for _, b := range taken {
 		b.left--
 	}
 	return 0
@@ -93,20 +94,20 @@ func (b *bucket) refill(now time.Time) {
 	b.at = now
 }
 
-// makeRoom forgets full buckets when there are too many, and if none is full, any one.
-func (t Throttle) makeRoom(now time.Time) {
-	if len(t.buckets) < mostBuckets {
+// makeRoom forgets a quarter of the buckets where there is no room for so many more: the fullest, so that whoever is refused
+// is not forgotten for those who tried once.
+func (t Throttle) makeRoom(now time.Time, more int) {
+	if len(t.buckets)+more <= mostBuckets {
 		return
 	}
+	keys := make([]string, 0, len(t.buckets))
 	for key, b := range t.buckets {
-		if b.refill(now); b.left >= b.Burst {
-			delete(t.buckets, key)
-		}
+		b.refill(now)
+		keys = append(keys, key)
 	}
-	for key := range t.buckets {
-		if len(t.buckets) < mostBuckets {
-			return
-		}
+	full := func(key string) float64 { return t.buckets[key].left / t.buckets[key].Burst }
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(full(b), full(a)) })
+	for _, key := range keys[:mostBuckets/4] {
 		delete(t.buckets, key)
 	}
 }
