@@ -263,8 +263,11 @@ func (a *Access) Logout(ctx context.Context, now time.Time, who Identity, o Orig
 // EndSession ends a session by its id: one of one's own, for an administrator any.
 func (a *Access) EndSession(ctx context.Context, now time.Time, by Identity, id string, o Origin) error {
 	owner := by.ID
-	if by.Role.May(Admin) {
+	switch {
+	case by.Role.May(Admin):
 		owner = ""
+	case by.Kind != User: // and called like a person
+		return refuse(ErrNotFound, "there is no session %q", id)
 	}
 	kind := "session.ended"
 	if id == by.Session {

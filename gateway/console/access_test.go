@@ -519,6 +519,17 @@ func TestPeopleSessionsAndTokensByTheAPI(t *testing.T) {
 		t.Error("a session that was ended:", rec.Code)
 	}
 	do(404, "DELETE", "/api/v1/sessions/{id}", "nobody", "")
+	namesake, err := g.a.AddToken(t.Context(), time.Now(), "anna", Viewer, test, access.Origin{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := mine[1-i].ID
+	if rec := ask(t, g, "GET", "/api/v1/sessions", "", "Authorization", "Bearer "+namesake); strings.TrimSpace(rec.Body.String()) != "[]" {
+		t.Error("a token sees the sessions of the person whose name it has:", rec.Body)
+	}
+	if rec := ask(t, g, "DELETE", "/api/v1/sessions/"+own, "", "Authorization", "Bearer "+namesake); rec.Code != 404 {
+		t.Error("and ends them:", rec.Code, rec.Body)
+	}
 	do(401, "POST", "/api/v1/me/password", "", `{"password":"guess","new":"another password"}`)
 	do(200, "POST", "/api/v1/me/password", "", fmt.Sprintf(`{"password":%q,"new":"another password"}`, password))
 	if me := do(200, "GET", "/api/v1/me", "", ""); me["name"] != "anna" || me["role"] != "admin" || me["login"] != true {

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"net/http"
 	"time"
 
@@ -155,17 +154,24 @@ type sessionJSON struct {
 
 // getSessions are one's own sessions; an administrator sees those of all with ?of=all.
 func (w *web) getSessions(rw http.ResponseWriter, r *http.Request) {
-	who := identityOf(r)
-	user := cmp.Or(who.ID, "-")
+	list := w.ownSessions
 	if r.URL.Query().Get("of") == "all" {
-		if !who.Role.May(Admin) {
+		if !identityOf(r).Role.May(Admin) {
 			w.problem(rw, r, http.StatusForbidden, i18n.T("only an administrator sees the sessions of others"))
 			return
 		}
-		user = ""
+		list = func(r *http.Request) ([]sessionJSON, error) { return w.sessionsOf(r, "") }
 	}
-	sessions, err := w.sessionsOf(r, user)
+	sessions, err := list(r)
 	w.done(rw, r, err, sessions)
+}
+
+// ownSessions are those of whoever asks; a program has none, also where it is called like a person.
+func (w *web) ownSessions(r *http.Request) ([]sessionJSON, error) {
+	if who := identityOf(r); who.Kind == access.User {
+		return w.sessionsOf(r, who.ID)
+	}
+	return []sessionJSON{}, nil
 }
 
 func (w *web) sessionsOf(r *http.Request, user string) ([]sessionJSON, error) {
@@ -179,7 +185,7 @@ func (w *web) sessionsOf(r *http.Request, user string) ([]sessionJSON, error) {
 
 func (w *web) endSession(rw http.ResponseWriter, r *http.Request) {
 	err := w.Access.EndSession(r.Context(), time.Now(), identityOf(r), r.PathValue("id"), w.origin(r))
-	w.answerList(rw, r, err, func() (any, error) { return w.sessionsOf(r, identityOf(r).ID) })
+	w.answerList(rw, r, err, func() (any, error) { return w.ownSessions(r) })
 }
 
 // answerList answers a change with the list as it is then.
