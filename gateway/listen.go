@@ -105,7 +105,7 @@ func (g *Gateway) serve(ctx context.Context, h *hub, a *access.Access) {
 	cfg := g.cfg.Console
 	handler := console.New(console.Options{
 		Lang: g.cfg.Site.Language, Source: h, Acts: h, History: h, Refused: h.refused, Notes: h, Rounds: h, Walks: h, Months: h, Links: h, Couriers: h, Archive: h, Writes: h, Demo: g.Demo, Host: cfg.host(), Metrics: g.metrics.handler(), Frames: g.frames, Wires: wires{g.links}, Log: g.Log,
-		Access: a, Proxies: cfg.proxies(), Public: cfg.PublicURL, Operations: g.operations(), Adding: g.adding(h),
+		Access: a, Proxies: cfg.proxies(), Public: cfg.PublicURL, Operations: g.operations(h), Adding: g.adding(h),
 	})
 	for ctx.Err() == nil {
 		listener, err := g.openConsole()

@@ -139,6 +139,7 @@ func TestADaemonIsOperated(t *testing.T) {
 	hangup <- syscall.SIGUSR1
 	logged(`msg="every frame is logged"`)
 
+	page(t, url+"/api/v1/events?after=0&limit=200", `"type":"config.reload"`, file+" is to be read anew", `"type":"log.level"`, "drivers/modbus logs at level DEBUG until") // row SE04
 	stop()
 	unit.hears("STOPPING=1")
 	if s := <-status; s != exitDone {

@@ -195,6 +195,15 @@ func (w *web) sign(r *http.Request, q request) (alarm.Act, error) {
 	return a, err
 }
 
+// unsigned is an act of which nobody is asked in whose name it is done: in that of the account.
+func (w *web) unsigned(r *http.Request, who access.Identity) alarm.Act {
+	a := alarm.Act{By: who.Name, Via: via(r)}
+	if w.Access != nil {
+		a.From = who.From(w.origin(r))
+	}
+	return a
+}
+
 // witness is the name of the second person of an act, who says with a password that it is so. Where nobody logs in, the
 // name is taken as it is.
 func (w *web) witness(r *http.Request, q request) (string, error) {

@@ -11,19 +11,20 @@ import (
 	"time"
 
 	"embergate/drivers/i18n"
+	"embergate/gateway/alarm"
 	"embergate/gateway/logs"
 )
 
-// Operations are what an administrator asks of the daemon itself.
+// Operations are what an administrator asks of the daemon itself; what changes something is in the journal.
 type Operations interface {
 	// Levels are those of modules that do not log at level info for the time being.
 	Levels() []logs.Level
 
 	// SetLevel lets a module log from a level on until a time. The error is fs.ErrNotExist where there is no such module.
-	SetLevel(module string, level slog.Level, until time.Time) error
+	SetLevel(ctx context.Context, module string, level slog.Level, until time.Time, a alarm.Act) error
 
 	// Reload reads the configuration file anew. The error says why the running one stays.
-	Reload(ctx context.Context) error
+	Reload(ctx context.Context, a alarm.Act) error
 }
 
 // longestLevel is how long a module may have a level of its own.
@@ -73,7 +74,7 @@ func (w *web) setLevel(rw http.ResponseWriter, r *http.Request) {
 		w.problem(rw, r, http.StatusBadRequest, i18n.T("minutes is a whole number from 0 to %d", most))
 		return
 	}
-	err := w.Operations.SetLevel(q.Module, level, time.Now().Add(time.Duration(q.Minutes)*time.Minute))
+	err := w.Operations.SetLevel(r.Context(), q.Module, level, time.Now().Add(time.Duration(q.Minutes)*time.Minute), w.unsigned(r, identityOf(r)))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		w.problem(rw, r, http.StatusNotFound, i18n.T("there is no module %q; those that log: %s", q.Module, strings.Join(logs.Modules, ", ")))
@@ -92,7 +93,7 @@ func (w *web) reload(rw http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	if err := w.Operations.Reload(ctx); err != nil {
+	if err := w.Operations.Reload(ctx, w.unsigned(r, identityOf(r))); err != nil {
 		w.problem(rw, r, http.StatusConflict, i18n.T("the running configuration stays: %s", err))
 		return
 	}

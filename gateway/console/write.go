@@ -94,7 +94,7 @@ func signalOf(r *http.Request) string {
 // writeDenied writes down who tried to set a signal and may not.
 func (w *web) writeDenied(r *http.Request, who access.Identity, why i18n.Text) {
 	key := signalOf(r)
-	a := alarm.Act{By: who.Name, Via: via(r), From: who.From(w.origin(r))}
+	a := w.unsigned(r, who)
 	if err := w.Writes.WriteDenied(context.WithoutCancel(r.Context()), key, a, why); err != nil {
 		w.Log.Error("refused write not in the journal", "signal", key, "by", a.By, "err", err)
 	}
