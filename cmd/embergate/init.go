@@ -34,7 +34,7 @@ func initVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := f.Write(deploy.Example); err != nil {
+			if _, err := f.Write(deploy.Example(args[0])); err != nil {
 				return errors.Join(err, f.Close())
 			}
 			if err := f.Close(); err != nil {
