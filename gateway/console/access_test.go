@@ -2,6 +2,7 @@ package console
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -456,6 +457,57 @@ func TestAStreamEndsWithItsSession(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("the stream goes on")
+	}
+}
+
+// TestOneAccountCannotTakeAllStreams: whatever a program or a browser of one account does, the screens of others stay live.
+func TestOneAccountCannotTakeAllStreams(t *testing.T) {
+	g := gateOf(t).with("anna admin", "vera viewer")
+	vera, anna := g.login("vera"), g.login("anna")
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	open := func(cookie string) (status int, leave func()) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/api/v1/stream?events=beat", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Cookie", cookie)
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, func() { cancel(); answer.Body.Close() }
+	}
+	var last func()
+	for i := range mostOfOne {
+		status, leave := open(vera)
+		if status != 200 {
+			t.Fatal(i, status)
+		}
+		defer leave()
+		last = leave
+	}
+	if status, leave := open(vera); status != 503 {
+		t.Error("one more of the same account:", status)
+		leave()
+	}
+	status, leave := open(anna)
+	if status != 200 {
+		t.Error("another account:", status)
+	}
+	leave()
+	last()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		status, leave := open(vera)
+		leave()
+		if status == 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("where one has left there is a place again:", status)
+		}
 	}
 }
 

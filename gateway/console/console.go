@@ -105,7 +105,7 @@ type web struct {
 	press   press
 	doors   map[i18n.Lang]*template.Template
 	answers map[i18n.Lang]*template.Template // the page of a link
-	streams chan struct{}                    // holds one element for each open stream
+	streams streams
 }
 
 // New is the handler of the console. It does no I/O of its own; everything comes through Source and Acts.
@@ -126,7 +126,7 @@ func (w *web) handler(routes []route) http.Handler {
 func newWeb(o Options) *web {
 	w := &web{
 		Options: o,
-		streams: make(chan struct{}, maxStreams),
+		streams: streams{of: map[string]int{}},
 	}
 	w.assets = loadAssets(&w.press)
 	w.doors = parseDoor(w.assets)

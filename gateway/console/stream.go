@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"embergate/drivers"
@@ -18,6 +19,7 @@ import (
 
 const (
 	maxStreams   = 100             // open at once; a home has a dozen screens
+	mostOfOne    = maxStreams / 2  // of them through one account, so that none takes those of others
 	heartbeat    = 2 * time.Second // between two signs of life; a page shows a lost link after 4.5 s without one
 	writeTimeout = 5 * time.Second // for a viewer to take what it is sent; then it is dropped
 	replayChunk  = 100             // events read from the journal at a time
@@ -33,14 +35,14 @@ const (
 // The id of each is the number of the last journal event before it, so that whoever comes back with Last-Event-ID
 // misses no alarm. ?events=alarm,status leaves out the others.
 func (w *web) stream(rw http.ResponseWriter, r *http.Request) {
-	select {
-	case w.streams <- struct{}{}:
-		defer func() { <-w.streams }()
-	default:
+	who := identityOf(r)
+	leave, open := w.streams.enter(string(who.Kind) + " " + who.ID)
+	if leave == nil {
 		rw.Header().Set("Retry-After", "5")
-		w.problem(rw, r, http.StatusServiceUnavailable, i18n.T("%d streams are open already", maxStreams))
+		w.problem(rw, r, http.StatusServiceUnavailable, i18n.T("%d streams are open already", open))
 		return
 	}
+	defer leave()
 	v := viewer{web: w, request: r, rw: rw, control: http.NewResponseController(rw), lang: w.lang(r), wants: wanted(r)}
 	v.control.SetReadDeadline(time.Time{}) // there is nothing more to read; the server's limit would end the stream
 	v.seq = resumeFrom(r, cmp.Or(w.Source.Snapshot(), &Snapshot{}).Seq)
@@ -51,6 +53,36 @@ func (w *web) stream(rw http.ResponseWriter, r *http.Request) {
 	if err := v.run(r.Context()); err != nil && r.Context().Err() == nil {
 		w.Log.Info("console stream dropped", "remote", r.RemoteAddr, "err", err)
 	}
+}
+
+// streams counts those that are open, in all and by account.
+type streams struct {
+	mu  sync.Mutex
+	all int
+	of  map[string]int
+}
+
+// enter takes a place for a stream; where there is none, leave is nil and open is how many there are. Where nobody logs in, all
+// are of one account, which may have all.
+func (s *streams) enter(account string) (leave func(), open int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.all >= maxStreams:
+		return nil, s.all
+	case account != " " && s.of[account] >= mostOfOne:
+		return nil, s.of[account]
+	}
+	s.all++
+	s.of[account]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all--
+		if s.of[account]--; s.of[account] == 0 {
+			delete(s.of, account)
+		}
+	}, s.all
 }
 
 // wanted are the events that a request asks for; all of them where it does not say.
