@@ -55,6 +55,15 @@ func (h *hub) MonthlyReport(ctx context.Context, month string) (monthly.Report, 
 	return monthly.Make(in), nil
 }
 
+// Began is when the journal begins.
+func (h *hub) Began(ctx context.Context) (time.Time, error) {
+	first, err := h.store.Events(ctx, 0, 1)
+	if err != nil || len(first) == 0 {
+		return time.Now(), err
+	}
+	return first[0].Time, nil
+}
+
 // nameOf is a person's name by id; what is no id stays.
 func (g *Gateway) nameOf(id string) string {
 	if p, ok := g.Person(id); ok {

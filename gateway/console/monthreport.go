@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"embergate/drivers/i18n"
 	"embergate/gateway/monthly"
@@ -14,6 +15,9 @@ import (
 // Months makes the report of a month like 2026-10; "" is the one that is on. An error is *alarm.Refused where there is none.
 type Months interface {
 	MonthlyReport(ctx context.Context, month string) (monthly.Report, error)
+
+	// Began is when the journal begins: before it there is nothing to report.
+	Began(ctx context.Context) (time.Time, error)
 }
 
 // monthRoutes are those of the monthly report.

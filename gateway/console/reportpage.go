@@ -18,7 +18,7 @@ type reportsView struct {
 	Median string
 }
 
-// monthsBack is how many reports the page leads to.
+// monthsBack is how many reports the page leads to at the most.
 const monthsBack = 13
 
 func (w *web) seeReports(q *look) (any, error) {
@@ -30,9 +30,17 @@ func (w *web) seeReports(q *look) (any, error) {
 	if r.Answers.Answered > 0 {
 		v.Median = q.Lang.Say("%d s", int(r.Answers.Median+0.5))
 	}
-	first := time.Date(r.From.Year(), r.From.Month(), 1, 0, 0, 0, 0, r.From.Location())
-	for i := range monthsBack {
-		v.Months = append(v.Months, first.AddDate(0, -i, 0).Format("2006-01"))
+	began, err := w.Months.Began(q.Context())
+	if err != nil {
+		return nil, err
+	}
+	month := time.Date(r.From.Year(), r.From.Month(), 1, 0, 0, 0, 0, r.From.Location())
+	for len(v.Months) < monthsBack {
+		v.Months = append(v.Months, month.Format("2006-01"))
+		if !began.Before(month) {
+			break
+		}
+		month = month.AddDate(0, -1, 0)
 	}
 	return v, nil
 }

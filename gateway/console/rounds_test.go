@@ -97,6 +97,8 @@ func (c *canned) MonthlyReport(_ context.Context, month string) (monthly.Report,
 	return monthly.Make(monthly.Input{Site: monthly.Site{ID: "zb-linzi-0007", Name: "颐康"}, From: from, To: from.AddDate(0, 1, 0), Made: noon}), nil
 }
 
+func (c *canned) Began(context.Context) (time.Time, error) { return noon.AddDate(0, -2, 0), nil }
+
 // routeOf is the route of a path of the canned home.
 func routeOf(path string) string {
 	path, _, _ = strings.Cut(path, "?")
@@ -168,6 +170,16 @@ func TestDutyHasItsRoutes(t *testing.T) {
 	for _, want := range []string{"fix hazard-1 by 李四 via api: cleared", "check check-1 by 李四", "hand-over to 李四", "picture of 4 bytes hazard-1"} {
 		if !strings.Contains(string(done), want) {
 			t.Errorf("not done: %s\n%s", want, done)
+		}
+	}
+}
+
+// The page of reports leads to no month before the journal begins.
+func TestReportsBeginWithTheJournal(t *testing.T) {
+	page := ask(t, consoleOf(t, newCanned(home{i18n.English, noon}.well()), i18n.English), "GET", "/reports", "").Body.String()
+	for month, want := range map[string]bool{"2026-11": true, "2026-10": true, "2026-09": true, "2026-08": false} {
+		if got := strings.Contains(page, "report?month="+month+"&amp;format=html"); got != want {
+			t.Errorf("%s: %v, want %v", month, got, want)
 		}
 	}
 }

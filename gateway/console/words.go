@@ -169,6 +169,7 @@ var componentWords = map[string]i18n.Text{
 	"console": i18n.T("console"),
 	"hub":     i18n.T("core"),
 	"clock":   i18n.T("Clock"),
+	"duty":    i18n.T("People on duty"),
 
 	"certificate": i18n.T("certificate"),
 }
@@ -177,6 +178,9 @@ var componentWords = map[string]i18n.Text{
 func component(name string, l i18n.Lang) string {
 	if words, ok := componentWords[name]; ok {
 		return l.Say(words.Format)
+	}
+	if id, ok := strings.CutPrefix(name, "heartbeat "); ok {
+		return l.Say("Heartbeat %s", id)
 	}
 	return name
 }
