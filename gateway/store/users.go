@@ -170,11 +170,18 @@ func (s *Store) users(ctx context.Context, where string, args ...any) ([]User, e
 	}, `SELECT id, name, role, person, shared, password, created, changed FROM users `+where, args...)
 }
 
-// AddSession logs a user in whose password has a hash, and drops the sessions that have ended. The error wraps ErrNotFound
+// mostSessions is in how many browsers one user is logged in; one more ends the session that was not used for longest.
+const mostSessions = 50
+
+// AddSession logs a user in whose password has a hash, and drops the sessions that have ended or are too many. The error wraps ErrNotFound
 // where the user is gone, or the password is another meanwhile.
 func (s *Store) AddSession(ctx context.Context, n Session, password string, e alarm.Event) error {
 	return s.access(ctx, "add session of "+n.User, e, func(tx *sql.Tx) error {
 		if _, err := tx.Exec(`DELETE FROM sessions WHERE ends < ?`, nanos(n.Created)); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`DELETE FROM sessions WHERE hash IN (SELECT hash FROM sessions WHERE user = ? ORDER BY used DESC LIMIT -1 OFFSET ?)`,
+			n.User, mostSessions-1); err != nil {
 			return err
 		}
 		return one(ErrNotFound)(tx.Exec(`INSERT INTO sessions SELECT ?, ?, id, ?, ?, ?, ?, ? FROM users WHERE id = ? AND password = ?`,

@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -160,5 +162,41 @@ func TestChangesOfOneUserDoNotUndoEachOther(t *testing.T) {
 	}
 	if u, err := s.User(ctx, "eve"); err != nil || u.Role != "viewer" || u.Name != "Eve" || u.Password != "y" || !u.Changed.Equal(noon) {
 		t.Error(u, err)
+	}
+}
+
+// TestTheSessionsOfOneUserAreBounded: a program that logs in for each request does not fill the file. Those used last stay.
+func TestTheSessionsOfOneUserAreBounded(t *testing.T) {
+	s := withAdmin(t)
+	ctx := t.Context()
+	if err := s.AddUser(ctx, User{ID: "li", Role: "duty", Password: "x"}, note("user.added")); err != nil {
+		t.Fatal(err)
+	}
+	login := func(user, password string, i int) {
+		t.Helper()
+		at := noon.Add(time.Duration(i) * time.Second)
+		id := fmt.Sprint(user, i)
+		if err := s.AddSession(ctx, Session{Hash: []byte(id), ID: id, User: user, Created: at, Used: at, Ends: noon.Add(time.Hour)}, password, alarm.Event{ID: id, Time: at, Type: "login"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login("li", "x", 0)
+	login("anna", "one", 0)
+	login("anna", "one", 1)
+	if err := s.TouchSession(ctx, []byte("anna0"), noon.Add(time.Minute), "::1"); err != nil { // the screen that is in use
+		t.Fatal(err)
+	}
+	for i := range mostSessions {
+		login("anna", "one", 2+i)
+	}
+	all, err := s.Sessions(ctx, "anna")
+	if err != nil || len(all) != mostSessions {
+		t.Fatalf("%d sessions, %v", len(all), err)
+	}
+	if there := func(id string) bool { return slices.ContainsFunc(all, func(n Session) bool { return n.ID == id }) }; !there("anna0") || there("anna1") || !there(fmt.Sprint("anna", mostSessions+1)) {
+		t.Errorf("those that stay: %v", all)
+	}
+	if others, err := s.Sessions(ctx, "li"); err != nil || len(others) != 1 {
+		t.Error("another user's:", others, err)
 	}
 }
