@@ -1,14 +1,17 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"embergate/drivers/i18n"
 	"embergate/gateway/access"
+	"embergate/gateway/alarm"
 )
 
 // TestBrowserComesInByTheDoor (SE01, UI02, UI12): the first administrator is made, adds somebody and a program, and is led to
@@ -24,12 +27,7 @@ func TestBrowserComesInByTheDoor(t *testing.T) {
 		lookAt(t, b, server.URL, "/setup", l)
 	}
 	_, code, _ := strings.Cut(g.log.String(), "code=")
-	fill := func(fields ...string) {
-		t.Helper()
-		for i := 0; i < len(fields); i += 2 {
-			b.value(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.focus(); e.value = %q; })()`, fields[i], fields[i+1]), nil)
-		}
-	}
+	fill := b.fill
 	fill("#code", code[:14], "#user", "anna", "#name", "安娜", "#password", password, "#again", password)
 	b.click("main button")
 	b.until(`location.pathname === '/' && document.querySelector('.who')?.textContent === '安娜'`)
@@ -70,4 +68,74 @@ func TestBrowserComesInByTheDoor(t *testing.T) {
 	b.click("form[action='/logout'] button")
 	b.until(`location.pathname === '/login'`)
 	b.complaints()
+}
+
+// fill writes into fields; a selector and what to write alternate.
+func (b *tab) fill(fields ...string) {
+	b.t.Helper()
+	for i := 0; i < len(fields); i += 2 {
+		b.value(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.focus(); e.value = %q; })()`, fields[i], fields[i+1]), nil)
+	}
+}
+
+// one is a link to one alarm, for one person.
+type one struct {
+	alarm  alarm.Alarm
+	answer chan string
+}
+
+func (o one) Link(context.Context, string) (Link, error) {
+	return Link{Alarm: o.alarm, Person: "王五"}, nil
+}
+
+func (o one) Answer(_ context.Context, token, person string) (Link, error) {
+	o.answer <- token + " by " + person
+	now := time.Now()
+	o.alarm.AcknowledgedAt, o.alarm.AcknowledgedBy = &now, "王五"
+	return Link{Alarm: o.alarm, Person: "王五", Used: true}, nil
+}
+
+// TestBrowserComesInOverPlainHTTP (SE01, SE02, SE03): where a proxy passes on plain HTTP, or none speaks TLS, a browser says of a form
+// only the Origin, and where the page forbids to say where it comes from, not even that. All forms work all the same.
+func TestBrowserComesInOverPlainHTTP(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	link := one{home{i18n.English, time.Now()}.alarms()[1], make(chan string, 1)}
+	g := gateOf(t, func(o *Options) {
+		o.Proxies, o.Public, o.Links = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, "https://gateway.test", link
+	})
+	g.live = true
+	server := httptest.NewServer(g)
+	t.Cleanup(func() { b.close(); server.Close() })
+	host := strings.Replace(server.URL, "127.0.0.1", "gateway.test", 1)
+
+	b.open(host + "/setup?lang=en")
+	var secure bool
+	if b.value("isSecureContext", &secure); secure {
+		t.Fatal("the browser trusts the name")
+	}
+	b.until(`document.querySelector('.banner')?.textContent.includes('not encrypted')`)
+	_, code, _ := strings.Cut(g.log.String(), "code=")
+	b.fill("#code", code[:14], "#user", "anna", "#password", password, "#again", password)
+	b.click("main button")
+	b.until(`location.pathname === '/' && document.querySelector('.who')?.textContent === 'anna'`)
+	b.click("#ack-00000007") // a request of a script
+	b.until(`document.getElementById('act').open`)
+	b.click("#act-do")
+	b.until(`!document.getElementById('act').open`)
+	b.open(host + "/account?lang=en")
+	b.click("form[action='/logout'] button")
+	b.until(`location.pathname === '/login'`)
+	b.fill("#user", "anna", "#password", password)
+	b.click("main button")
+	b.until(`location.pathname === '/' && document.querySelector('.who')`)
+	b.open(host + "/a/t0ken?lang=en")
+	b.click("main button")
+	b.until(`document.querySelector('[role=status]')?.textContent.startsWith('王五 has acknowledged')`)
+	if answer := <-link.answer; answer != "t0ken by " {
+		t.Error(answer)
+	}
+	for _, complaint := range b.complaints() {
+		t.Error(complaint)
+	}
 }

@@ -61,7 +61,7 @@ func TestEveryAnswerHasTheHeadersThatProtect(t *testing.T) {
 	for _, target := range []string{"/", "/api/v1/site", "/nothing", "/readyz"} {
 		header := ask(t, h, "GET", target, "").Header()
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin", "Cache-Control": "no-store", "X-Frame-Options": "DENY",
 		} {
 			if got := header.Get(name); got != want {
 				t.Errorf("%s: %s is %q, want %q", target, name, got, want)

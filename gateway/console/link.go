@@ -115,7 +115,6 @@ func (w *web) showLink(rw http.ResponseWriter, r *http.Request, l Link, err erro
 	h := rw.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", string(v.Lang))
-	h.Set("Referrer-Policy", "same-origin") // with none at all a browser hides where the form comes from, and it is refused
 	rw.WriteHeader(status)
 	rw.Write(b.Bytes())
 }
