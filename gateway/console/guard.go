@@ -35,7 +35,7 @@ func (w *web) guard(mux *http.ServeMux) http.Handler {
 		h.Set("Content-Security-Policy", policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "same-origin") // with none at all a browser over plain HTTP hides where a form comes from, and it is refused
+		h.Set("Referrer-Policy", "same-origin")  // with none at all a browser over plain HTTP hides where a form comes from, and it is refused
 		if w.secure(r) || loopbackName(r.Host) { // elsewhere a browser ignores it, and complains
 			h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		}
