@@ -24,6 +24,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"embergate/drivers"
@@ -80,8 +81,16 @@ func Blanks() ([]Model, error) {
 	return blanks, nil
 }
 
-// Models are all embedded models, by id; an error only for a broken file of ours.
+// Models are all embedded models, by id; an error only for a broken file of ours. They are read once a process, which takes
+// longer than the rest of a configuration, and shared: nobody changes them.
 func Models() ([]Model, error) {
+	models, err := embedded()
+	return slices.Clone(models), err
+}
+
+var embedded = sync.OnceValues(readEmbedded)
+
+func readEmbedded() ([]Model, error) {
 	names, err := fs.Glob(files, "*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("profiles: list embedded models: %w", err)
