@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -52,5 +53,35 @@ func TestBackupAndRestore(t *testing.T) {
 	verb(exitDone, "the journal is whole: 1 events", "journal", "verify", "-c", file)
 	if old, _ := filepath.Glob(filepath.Join(dir, "data", "state.db.before-*")); len(old) != 1 {
 		t.Errorf("the old state: %v", old)
+	}
+}
+
+// TestABackupTakesPathsFromWhereOneStands: the configuration, the copy and data all without a leading /, as they are typed (SF02).
+func TestABackupTakesPathsFromWhereOneStands(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("home.yaml", []byte("site: {id: home, language: en}\ndata: data\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open("data", slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = errors.Join(st.Note(t.Context(), alarm.Event{ID: "a", Time: time.Now(), Type: "gateway.started"}), st.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args  []string
+		words string
+	}{
+		{[]string{"backup", "-c", "home.yaml", "copy"}, "and checked: 1 events"},
+		{[]string{"restore", "-c", "home.yaml", "copy"}, "restored: 1 events"},
+		{[]string{"journal", "verify", "-c", "home.yaml"}, "the journal is whole: 1 events"},
+	} {
+		if status, out, errs := verb(t, c.args...); status != exitDone || !strings.Contains(out, c.words) {
+			t.Errorf("%v: %d %s%s", c.args, status, out, errs)
+		}
+	}
+	if left, err := filepath.Glob("data/*-wal"); err != nil || len(left) != 0 {
+		t.Error("a log of before beside the restored state:", left, err)
 	}
 }

@@ -41,12 +41,17 @@ const (
 // alarms, messages and settings, with the pictures that they name. Telemetry is not in it. It is checked and on disk when
 // Backup returns; out must not exist.
 func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
-	state := filepath.Join(dir, StateFile)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("back up %s to %s: %w", dir, out, err)
 		}
 	}()
+	for _, path := range []*string{&dir, &out} { // SQLite takes the first word of a relative file: URI for a host
+		if *path, err = filepath.Abs(*path); err != nil {
+			return done, err
+		}
+	}
+	state := filepath.Join(dir, StateFile)
 	if !hasContent(state) {
 		return done, fs.ErrNotExist
 	}
@@ -132,6 +137,9 @@ func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 			err = fmt.Errorf("restore %s to %s: %w", in, dir, err)
 		}
 	}()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return done, err
+	}
 	f, err := os.Open(in)
 	if err != nil {
 		return done, err
