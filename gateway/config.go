@@ -151,14 +151,6 @@ func (c Console) publicHost() string {
 	return u.Hostname()
 }
 
-// checkURL reports an address that has none of the schemes, or no host.
-func checkURL(s conf.Section, raw string, schemes ...string) {
-	u, err := url.Parse(raw)
-	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" {
-		s.Problem("%q is no address; write it as %s", raw, strings.Join(schemes, "://host, ")+"://host")
-	}
-}
-
 // place is a zone with its path from the root of the tree.
 type place struct {
 	Zone

@@ -53,7 +53,7 @@ func (o operations) Reload(ctx context.Context, a alarm.Act) error {
 	o.note(ctx, "config.reload", i18n.T("%s is to be read anew", o.g.File), a)
 	err := o.g.Options.Reload(ctx)
 	if err != nil {
-		o.note(ctx, "config.refused", i18n.T("the running configuration stays: %s", firstLine(err.Error())), a)
+		o.note(ctx, "config.refused", i18n.T("the running configuration stays; the log says why"), a) // for everybody to read
 	}
 	return err
 }
