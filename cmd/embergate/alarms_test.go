@@ -124,6 +124,11 @@ func startDaemon(t *testing.T, config string) *standing {
 		}
 	})
 	t.Cleanup(func() { stop(); ended.Wait() })
+	if r, err := http.Get(d.url + "/healthz"); err != nil { // answered once it has laid out the token of the shell
+		t.Fatal(err)
+	} else {
+		r.Body.Close()
+	}
 	return d
 }
 
