@@ -197,7 +197,7 @@ func (c *canned) Snapshot() *Snapshot {
 	defer c.mu.Unlock()
 	if c.live && c.now != nil && time.Since(c.now.Time) > time.Second {
 		next := *c.now
-		next.Time = time.Now().In(noon.Location())
+		next.Time = time.Now().In(c.now.Time.Location())
 		c.now = &next
 	}
 	return c.now

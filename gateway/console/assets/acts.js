@@ -64,6 +64,10 @@
     });
 
     $('act-cancel').addEventListener('click', () => dialog.close());
+    dialog.addEventListener('close', () => { // the focus goes back to the button, or where it was
+      const alarm = $('alarm-' + asked.id);
+      if (document.activeElement === document.body) (alarm && alarm.querySelector('a') || $('live')).focus({ preventScroll: true });
+    });
 
     dialog.querySelector('form').addEventListener('submit', async (e) => {
       e.preventDefault();

@@ -94,12 +94,22 @@
   // show puts a page into place.
   function show(fresh) {
     const live = document.getElementById('live');
+    const had = document.activeElement || document.body;
+    const around = [];
+    for (let e = had; live.contains(e) && e !== live; e = e.parentElement) around.push(e);
     announce(live.dataset.open, fresh);
     morph(live, fresh.getElementById('live'));
+    if (!had.isConnected) near(around).focus({ preventScroll: true });
     document.title = fresh.title;
     confirmed = performance.now();
     tick();
     document.dispatchEvent(new Event('refreshed'));
+  }
+
+  // near is where the focus goes when what had it is gone: a link beside it, which does nothing by itself.
+  function near(around) {
+    const place = around.find((e) => e.isConnected && e.querySelector('a[href]'));
+    return place ? place.querySelector('a[href]') : document.getElementById('live');
   }
 
   // announce reads out what is new among the open alarms; nothing else on the page interrupts whoever listens.
@@ -170,9 +180,14 @@
     document.addEventListener('keydown', (e) => { if (e.key === 'Escape') fold(false); });
   }
 
+  // fold shows or hides the rest of the navigation of a phone; the focus goes in with it, and comes out.
   function fold(open) {
+    const nav = document.getElementById('nav');
+    const inside = document.activeElement && document.activeElement.closest('#nav .rest');
     more.setAttribute('aria-expanded', open);
-    document.getElementById('nav').classList.toggle('open', open);
+    nav.classList.toggle('open', open);
+    if (open) nav.querySelector('.rest a').focus();
+    else if (inside && more.checkVisibility()) more.focus();
   }
 
   function listen() {
