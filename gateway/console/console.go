@@ -106,6 +106,7 @@ type web struct {
 	doors   map[i18n.Lang]*template.Template
 	answers map[i18n.Lang]*template.Template // the page of a link
 	streams streams
+	photos  chan struct{} // holds one element for each picture that is received
 }
 
 // New is the handler of the console. It does no I/O of its own; everything comes through Source and Acts.
@@ -127,6 +128,7 @@ func newWeb(o Options) *web {
 	w := &web{
 		Options: o,
 		streams: streams{of: map[string]int{}},
+		photos:  make(chan struct{}, photosAtOnce),
 	}
 	w.assets = loadAssets(&w.press)
 	w.doors = parseDoor(w.assets)

@@ -40,17 +40,19 @@ type Attempt struct {
 	Detail  string    `json:"detail"`  // in English: why it failed, or the far side's number of the message
 }
 
-// A picture has at most so many bytes, and a telephone with bad radio so much time to send it.
+// A picture has at most so many bytes, and a telephone with bad radio so much time to send it. So many are received at once,
+// since each is held in memory as a whole.
 const (
-	maxPhoto  = 2 << 20
-	photoTime = 60 * time.Second
+	maxPhoto     = 2 << 20
+	photoTime    = 60 * time.Second
+	photosAtOnce = 8
 )
 
 // noteRoutes are those of what people add to alarms.
 func (w *web) noteRoutes() []route {
 	return []route{
 		{"POST /api/v1/alarms/{id}/note", Duty, w.do(w.note)},
-		{"POST /api/v1/alarms/{id}/photo", Duty, w.addPhoto},
+		{"POST /api/v1/alarms/{id}/photo", Duty, w.fewAtOnce(w.addPhoto)},
 		{"GET /api/v1/alarms/{id}/photo/{n}", Viewer, w.getPhoto},
 		{"GET /api/v1/alarms/{id}/deliveries", Viewer, w.getAttempts},
 		{"GET /api/v1/alarms/{id}/report", Viewer, w.getReport},
@@ -67,6 +69,20 @@ func longestBody(r *http.Request) int64 {
 		return maxPhoto
 	}
 	return maxBody
+}
+
+// fewAtOnce is a route that takes a picture.
+func (w *web) fewAtOnce(serve http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		select {
+		case w.photos <- struct{}{}:
+			defer func() { <-w.photos }()
+			serve(rw, r)
+		default:
+			rw.Header().Set("Retry-After", "5")
+			w.problem(rw, r, http.StatusServiceUnavailable, i18n.T("%d pictures are on their way already; try again", photosAtOnce))
+		}
+	}
 }
 
 // readPhoto takes the bytes of a picture as the body; by and note stand in the query. False where it was refused.

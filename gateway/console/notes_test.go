@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +79,40 @@ func TestPicturesComeAsTheyAre(t *testing.T) {
 				t.Errorf("%s, want %s", said, test.wants)
 			}
 		})
+	}
+}
+
+// TestFewPicturesAreReceivedAtOnce: each is in memory as a whole, and who sends many slowly must not fill it.
+func TestFewPicturesAreReceivedAtOnce(t *testing.T) {
+	h := consoleOf(t, freshEvening(i18n.English), i18n.English)
+	send := func(body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "http://localhost/api/v1/alarms/00000007/photo?by=zhang", body)
+		r.Header.Set("Content-Type", "image/png")
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, r)
+		return rec
+	}
+	var slow []*io.PipeWriter
+	var under sync.WaitGroup
+	for range photosAtOnce {
+		body, end := io.Pipe()
+		slow = append(slow, end)
+		under.Go(func() { send(body) })
+		if _, err := end.Write([]byte{1}); err != nil { // it is being read
+			t.Fatal(err)
+		}
+	}
+	rec := send(strings.NewReader("x"))
+	if rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
+		t.Error("one more:", rec.Code, rec.Body)
+	}
+	described(t).answers(t, "/api/v1/alarms/{id}/photo", "POST", rec)
+	for _, end := range slow {
+		end.Close()
+	}
+	under.Wait()
+	if rec := send(strings.NewReader("x")); rec.Code != 200 {
+		t.Error("when they have arrived:", rec.Code, rec.Body)
 	}
 }
 

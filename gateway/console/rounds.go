@@ -82,7 +82,7 @@ func (w *web) roundRoutes() []route {
 		{"POST /api/v1/duty/handover", Duty, change(w, w.handOver)},
 		{"GET /api/v1/hazards", Viewer, w.getHazards},
 		{"POST /api/v1/hazards", Duty, w.addHazard},
-		{"POST /api/v1/hazards/{id}/photo", Duty, w.addHazardPhoto},
+		{"POST /api/v1/hazards/{id}/photo", Duty, w.fewAtOnce(w.addHazardPhoto)},
 		{"GET /api/v1/hazards/{id}/photo/{n}", Viewer, w.getHazardPhoto},
 		{"POST /api/v1/hazards/{id}/{act}", Duty, w.doHazard},
 	}
