@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,7 +21,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(browsing{m}) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv("EMBERGATE_CANNED"); address != "" {
+		serveCanned(address)
+		return
+	}
+	goleak.VerifyTestMain(browsing{m})
+}
 
 // ask sends one request to a handler, as a program on the same machine does; headers come in pairs.
 func ask(t testing.TB, h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {

@@ -9,6 +9,7 @@
   const lostAge = document.getElementById('lost-age');
   let ahead = 0; // of the gateway's clock before ours, ms
   let confirmed = performance.now(); // when what is shown was last fetched
+  let confirmedAt = Date.now(); // the same by the clock, which goes on while a machine sleeps
   let heard = performance.now(); // when the stream last said something
   let next = 0; // before this the page is not fetched again
   let fetching = false;
@@ -77,12 +78,14 @@
   async function load(address) {
     const abort = new AbortController();
     const timeout = setTimeout(() => abort.abort(), 4000);
+    const began = Date.now();
     try {
       const answer = await fetch(address, { signal: abort.signal, cache: 'no-store', headers: { Accept: 'text/html' } });
       const html = (answer.headers.get('Content-Type') || '').startsWith('text/html');
       if (!html && !answer.ok) throw new Error(answer.status);
       if (answer.redirected || !html) return null;
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      if (Date.now() - began > lostAfter) throw new Error('it was fetched before the page was put aside');
       const same = fresh.documentElement.dataset.version === root.dataset.version && fresh.documentElement.lang === root.lang &&
         fresh.body.className === document.body.className && fresh.getElementById('live');
       return same ? fresh : null; // else the gateway was updated, or it is another sort of page
@@ -102,6 +105,7 @@
     if (!had.isConnected) near(around).focus({ preventScroll: true });
     document.title = fresh.title;
     confirmed = performance.now();
+    confirmedAt = Date.now();
     tick();
     document.dispatchEvent(new Event('refreshed'));
   }
@@ -205,7 +209,7 @@
   // tick shows how old everything is.
   function tick() {
     const now = performance.now();
-    const silent = now - confirmed > lostAfter;
+    const silent = Math.max(now - confirmed, Date.now() - confirmedAt) > lostAfter;
     root.classList.toggle('lost', silent);
     lost.hidden = !silent;
     if (silent) {
@@ -217,9 +221,26 @@
     if (broken || now - heard > 10000) listen();
   }
 
+  // doubt shows what is on the page as old: a browser is about to put it aside, and may show it again before any script runs.
+  function doubt() {
+    confirmed = -Infinity;
+    tick();
+  }
+
+  function back() {
+    next = 0;
+    listen();
+    tick();
+    refresh();
+  }
+
   if (navigator.serviceWorker) navigator.serviceWorker.register('/sw.js').catch(() => {}); // without it the browser says that there is no connection
   listen();
   setInterval(tick, 500);
   document.addEventListener('changed', () => { next = 0; refresh(); }); // somebody acted here
-  document.addEventListener('visibilitychange', () => { if (!document.hidden) { tick(); refresh(); } });
+  document.addEventListener('visibilitychange', () => { if (!document.hidden) back(); });
+  document.addEventListener('freeze', doubt);
+  document.addEventListener('resume', back);
+  addEventListener('pagehide', (e) => { if (e.persisted) doubt(); });
+  addEventListener('pageshow', (e) => { if (e.persisted) back(); });
 })();

@@ -3,11 +3,22 @@
 'use strict';
 (() => {
   const button = document.getElementById('sound');
-  const Context = window.AudioContext || window.webkitAudioContext;
-  if (!Context) return;
-  const context = new Context();
+  const context = open();
+  if (!context) return;
   let wanted = true;
   let last = 0;
+
+  // open is what sounds, or null where the browser cannot; the page then says so.
+  function open() {
+    try {
+      return new (window.AudioContext || window.webkitAudioContext)();
+    } catch {
+      button.hidden = false;
+      button.disabled = true;
+      button.querySelector('span').textContent = button.dataset.none;
+      return null;
+    }
+  }
 
   function tone(frequency, from, length) {
     const oscillator = context.createOscillator();
