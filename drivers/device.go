@@ -153,6 +153,9 @@ var (
 	signalIDPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 )
 
+// leastEvery is the shortest period: below it a wire is busy with one device, and there is nothing that a home has use for.
+const leastEvery = 10 * time.Millisecond
+
 // Device reads one device of the endpoint: the keys that all devices have, and the protocol's own into the given struct.
 // Signals come from the device's signals or from its profile. Every defaults to the profile's, then to 1 s where the
 // protocol polls; Stale is left 0 where neither says it.
@@ -182,6 +185,9 @@ func (e Endpoint) Device(s conf.Section, protocol string, own any) (Device, Prof
 	}
 	if protocol != "modbus" {
 		e.refuseRelations(s, listed.Signals, d)
+	}
+	if d.Every != 0 && d.Every < leastEvery {
+		s.At("every").Problem("a device is read every %v at the most", leastEvery)
 	}
 	if d.Every == 0 {
 		d.Every = p.Every
