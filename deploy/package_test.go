@@ -121,15 +121,7 @@ func (p packages) testRPM(t *testing.T) {
 
 // testDeb installs into an empty folder; the scripts of the package run with that as their root.
 func (p packages) testDeb(t *testing.T) {
-	root := t.TempDir()
-	units := filepath.Join(root, "usr/lib/systemd/system")
-	for _, dir := range []string{"etc", "bin", "usr/lib/systemd", "var/lib/dpkg/updates", "var/lib/dpkg/info"} {
-		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
-	}
-	must(t, os.WriteFile(filepath.Join(root, "var/lib/dpkg/status"), nil, 0o644))
-	must(t, os.WriteFile(filepath.Join(root, "etc/group"), []byte("dialout:x:20:\n"), 0o644))
-	must(t, os.WriteFile(filepath.Join(root, "bin/kill"), []byte("#!/bin/sh\n"), 0o755)) // ExecReload names it
-	told(t, "cp", "-a", "/lib/systemd/system", units)                                    // the targets that the unit wants
+	root := emptySystem(t)
 	dpkg := func(args ...string) string {
 		return told(t, "dpkg", append([]string{"--root=" + root, "--force-script-chrootless", "--force-depends"}, args...)...)
 	}
@@ -181,6 +173,20 @@ func (p packages) testDeb(t *testing.T) {
 			t.Errorf("%s after a purge: %v", dir, err)
 		}
 	}
+}
+
+// emptySystem is a folder with what dpkg and the unit want of a system, and nothing installed.
+func emptySystem(t *testing.T) string {
+	root := t.TempDir()
+	units := filepath.Join(root, "usr/lib/systemd/system")
+	for _, dir := range []string{"etc", "bin", "usr/lib/systemd", "var/lib/dpkg/updates", "var/lib/dpkg/info"} {
+		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
+	}
+	must(t, os.WriteFile(filepath.Join(root, "var/lib/dpkg/status"), nil, 0o644))
+	must(t, os.WriteFile(filepath.Join(root, "etc/group"), []byte("dialout:x:20:\n"), 0o644))
+	must(t, os.WriteFile(filepath.Join(root, "bin/kill"), []byte("#!/bin/sh\n"), 0o755)) // ExecReload names it
+	told(t, "cp", "-a", "/lib/systemd/system", units)                                    // the targets that the unit wants
+	return root
 }
 
 func must(t *testing.T, err error) {
