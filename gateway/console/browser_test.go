@@ -151,6 +151,7 @@ func TestBrowserShowsAWallWithoutScrolling(t *testing.T) {
 	}
 }
 
+// TestBrowserShowsTheActOfAnAlarmOnAPhoneAtOnce (UI02, UI07): the button is there without scrolling.
 func TestBrowserShowsTheActOfAnAlarmOnAPhoneAtOnce(t *testing.T) {
 	t.Parallel()
 	b := browser(t)
@@ -187,6 +188,7 @@ func browse(t *testing.T, b *tab, c *canned, l i18n.Lang) *httptest.Server {
 	return server
 }
 
+// TestBrowserFollowsTheGatewayAndActsInTwoTaps (UI07): an alarm is shown and read out, and taken by two taps in the name that was given once.
 func TestBrowserFollowsTheGatewayAndActsInTwoTaps(t *testing.T) {
 	t.Parallel()
 	b := browser(t)
@@ -314,6 +316,7 @@ func TestBrowserNeverTurnsOneButtonIntoAnother(t *testing.T) {
 	b.until(`document.activeElement === silence && silence.isConnected && silence.dataset.act === 'silence'`)
 }
 
+// TestBrowserShowsALostGatewayAndOneThatIsBack (UI03): on every sort of page.
 func TestBrowserShowsALostGatewayAndOneThatIsBack(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/", "/zones", "/devices/kitchen-gas", "/wall"} {
@@ -376,6 +379,7 @@ func TestBrowserWithoutScriptShowsTheTruth(t *testing.T) {
 	b.until(`getComputedStyle(document.querySelector('#nav .rest')).display !== 'none'`) // nothing is folded away for good
 }
 
+// TestBrowserSaysThatSoundIsOffUntilSomebodyTaps (UI04): a browser allows none before, and a tap holds from page to page.
 func TestBrowserSaysThatSoundIsOffUntilSomebodyTaps(t *testing.T) {
 	t.Parallel()
 	b := browser(t)
@@ -388,6 +392,7 @@ func TestBrowserSaysThatSoundIsOffUntilSomebodyTaps(t *testing.T) {
 	b.until(`location.pathname === '/zones' && document.getElementById('sound').textContent === '声音已开'`)
 }
 
+// TestBrowserSaysPlainlyWhenThereIsNoConnection (UI02, UI03): the installed page shows nothing that is old.
 func TestBrowserSaysPlainlyWhenThereIsNoConnection(t *testing.T) {
 	t.Parallel()
 	b := browser(t)

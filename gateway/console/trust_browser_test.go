@@ -192,3 +192,62 @@ func TestBrowserSaysThatItCannotSound(t *testing.T) {
 		t.Error(complaint)
 	}
 }
+
+// TestBrowserShowsWhatHappenedWhileItFetchedThePage: a page that was rendered before an alarm arrives after the stream has told of it. It
+// is fetched once more, though the stream says nothing again.
+func TestBrowserShowsWhatHappenedWhileItFetchedThePage(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	h := home{i18n.English, time.Now()}
+	c := newCanned(h.well())
+	c.live = true
+	inner := consoleOf(t, c, i18n.English)
+	beats, rendered, release := make(chan int64), make(chan struct{}), make(chan struct{})
+	var streams atomic.Int32
+	var hold atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/api/v1/stream":
+			rw.Header().Set("Content-Type", "text/event-stream")
+			http.NewResponseController(rw).Flush()
+			mine := beats
+			if streams.Add(1) > 1 {
+				mine = nil // whoever asks again hears nothing
+			}
+			for {
+				select {
+				case seq := <-mine:
+					fmt.Fprintf(rw, "event: beat\ndata: {\"now\": %q, \"seq\": %d}\n\n", time.Now().Format(time.RFC3339), seq)
+					http.NewResponseController(rw).Flush()
+				case <-r.Context().Done():
+					return
+				}
+			}
+		case r.URL.Path == "/" && hold.CompareAndSwap(true, false):
+			rec := httptest.NewRecorder()
+			inner.ServeHTTP(rec, r)
+			close(rendered)
+			<-release
+			for name, values := range rec.Header() {
+				rw.Header()[name] = values
+			}
+			rw.Write(rec.Body.Bytes())
+		default:
+			inner.ServeHTTP(rw, r)
+		}
+	}))
+	t.Cleanup(func() { b.close(); server.Close() })
+	b.call("Page.addScriptToEvaluateOnNewDocument", map[string]any{"source": `heard = 0;
+		EventSource = class extends EventSource { constructor(...a) { super(...a); this.addEventListener('beat', () => heard++); } }`}, nil)
+	b.open(server.URL + "/?lang=en")
+	hold.Store(true)
+	beats <- 40
+	<-rendered
+	next := h.evening()
+	next.Seq = 41
+	c.set(next)
+	beats <- 41
+	b.until(`heard === 2`)
+	close(release)
+	b.until(`document.getElementById('glance').dataset.mood === 'alarm'`)
+}

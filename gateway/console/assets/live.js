@@ -11,8 +11,11 @@
   let confirmed = performance.now(); // when what is shown was last fetched
   let confirmedAt = Date.now(); // the same by the clock, which goes on while a machine sleeps
   let heard = performance.now(); // when the stream last said something
+  let ended = 0; // when it was last fetched, or could not be
   let next = 0; // before this the page is not fetched again
   let fetching = false;
+  let news = 0; // the number of the last event in the journal, as the stream told it
+  let again = false; // something happened while the page was fetched
   let waiting = null;
   let stream = null;
 
@@ -132,6 +135,7 @@
       return;
     }
     fetching = true;
+    again = false;
     const address = location.href;
     try {
       const fresh = await load(address);
@@ -143,8 +147,10 @@
     } finally {
       fetching = false;
       const took = performance.now() - began;
-      next = performance.now() + Math.min(2000, Math.max(250, 4 * took)); // a slow tablet gets its rest
+      ended = performance.now();
+      next = ended + (again ? 250 : Math.min(2000, Math.max(250, 4 * took))); // a slow tablet gets its rest
     }
+    if (again) refresh();
   }
 
   // go shows another page; where that fails, the browser loads it, and says why it cannot.
@@ -201,7 +207,13 @@
     stream.addEventListener('error', refresh); // whoever was logged out meanwhile is led to the door
     stream.addEventListener('beat', (e) => {
       heard = performance.now();
-      ahead = Date.parse(JSON.parse(e.data).now) - Date.now();
+      const beat = JSON.parse(e.data);
+      ahead = Date.parse(beat.now) - Date.now();
+      if (beat.seq !== news) { // an alarm waits for no rest
+        news = beat.seq;
+        again = true;
+        next = Math.min(next, ended + 250);
+      }
       refresh();
     });
   }
