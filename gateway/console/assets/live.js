@@ -229,8 +229,13 @@
       document.title = lost.querySelector('strong').textContent;
     }
     for (const t of document.querySelectorAll('[data-age]')) put(t, age(t.dateTime));
-    const broken = stream.readyState === EventSource.CLOSED && now - heard > 3000;
-    if (broken || now - heard > 10000) listen();
+  }
+
+  // hark opens the stream again where it says nothing.
+  function hark() {
+    const quiet = performance.now() - heard;
+    const broken = stream.readyState === EventSource.CLOSED && quiet > 3000;
+    if (broken || quiet > 10000) listen();
   }
 
   // doubt shows what is on the page as old: a browser is about to put it aside, and may show it again before any script runs.
@@ -249,10 +254,11 @@
   if (navigator.serviceWorker) navigator.serviceWorker.register('/sw.js').catch(() => {}); // without it the browser says that there is no connection
   listen();
   setInterval(tick, 500);
+  setInterval(hark, 500);
   document.addEventListener('changed', () => { next = 0; refresh(); }); // somebody acted here
   document.addEventListener('visibilitychange', () => { if (!document.hidden) back(); });
   document.addEventListener('freeze', doubt);
   document.addEventListener('resume', back);
-  addEventListener('pagehide', (e) => { if (e.persisted) doubt(); });
+  addEventListener('pagehide', (e) => { if (e.persisted) doubt(); stream.close(); }); // a browser keeps a page that was left, and its stream, for a minute
   addEventListener('pageshow', (e) => { if (e.persisted) back(); });
 })();
