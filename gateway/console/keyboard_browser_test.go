@@ -123,7 +123,7 @@ func TestBrowserAcknowledgesByKeyboard(t *testing.T) {
 	b := browser(t)
 	now := home{i18n.English, time.Now()}
 	c := newCanned(now.evening())
-	server := browse(t, b, c, i18n.English)
+	browse(t, b, c, i18n.English)
 	b.call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
 	b.screen(1280, 800, "light")
 	b.press("Tab", "Enter")
@@ -173,9 +173,14 @@ func TestBrowserAcknowledgesByKeyboard(t *testing.T) {
 	c.set(taken)
 	b.until(`!document.getElementById('ack-00000007')`)
 	b.until(`document.activeElement.matches('#alarm-00000007 a')`) // the button is gone, and the focus is where it was
+}
 
-	b.screen(375, 800, "light")
-	b.open(server.URL + "/health?lang=en")
+// TestBrowserOpensTheNavigationOfAPhoneByKeyboard (UI02): the focus goes in with it, and Escape brings it out.
+func TestBrowserOpensTheNavigationOfAPhoneByKeyboard(t *testing.T) {
+	t.Parallel()
+	b := browser(t)
+	browse(t, b, newCanned(home{i18n.English, time.Now()}.well()), i18n.English)
+	b.call("Emulation.setFocusEmulationEnabled", map[string]any{"enabled": true}, nil)
 	b.value(`document.getElementById('more').focus()`, nil)
 	b.press("Enter")
 	b.until(`document.activeElement.matches('#nav .rest a') && document.getElementById('more').ariaExpanded === 'true'`)

@@ -115,6 +115,19 @@ func TestThePageKnowsALostGatewayWithinFiveSeconds(t *testing.T) {
 	}
 }
 
+// happen writes events of one alarm into the journal, and shows it.
+func (c *canned) happen(h home, from, to int64) {
+	next := h.well()
+	next.Time, next.Seq = time.Now(), to
+	next.Alarms = h.alarms()[1:2]
+	c.mu.Lock()
+	for seq := from; seq <= to; seq++ {
+		c.journal = append(c.journal, event(seq, &next.Alarms[0]))
+	}
+	c.mu.Unlock()
+	c.set(next)
+}
+
 // TestBrowserShowsAPageThatWasFrozenAsOld (UI03): a browser puts a page aside and shows it again hours later, as it was. It looks old from
 // the moment it is put aside until it has caught up; then no event of the stream is missing, and none came twice.
 func TestBrowserShowsAPageThatWasFrozenAsOld(t *testing.T) {
@@ -132,22 +145,11 @@ func TestBrowserShowsAPageThatWasFrozenAsOld(t *testing.T) {
 		inner.ServeHTTP(rw, r)
 	}))
 	t.Cleanup(func() { b.close(); server.Close() })
-	happen := func(from, to int64) {
-		next := h.well()
-		next.Time, next.Seq = time.Now(), to
-		next.Alarms = h.alarms()[1:2]
-		c.mu.Lock()
-		for seq := from; seq <= to; seq++ {
-			c.journal = append(c.journal, event(seq, &next.Alarms[0]))
-		}
-		c.mu.Unlock()
-		c.set(next)
-	}
 	b.open(server.URL + "/?lang=en")
 	b.value(`got = []; healthy = 0; es = new EventSource('/api/v1/stream?events=alarm'); es.addEventListener('alarm', (e) => got.push(Number(e.lastEventId)));
 		was = true; new MutationObserver(() => { const is = document.getElementById('lost').hidden; if (is && !was) healthy++; was = is; }).observe(document.getElementById('lost'), {attributes: true})`, nil)
 	b.until(`es.readyState === 1 && document.getElementById('lost').hidden`)
-	happen(41, 41)
+	c.happen(h, 41, 41)
 	b.until(`got.length === 1 && document.querySelectorAll('.alarm').length === 1`)
 	b.call("Page.setWebLifecycleState", map[string]any{"state": "frozen"}, nil)
 	old := func(when string) {
@@ -160,11 +162,11 @@ func TestBrowserShowsAPageThatWasFrozenAsOld(t *testing.T) {
 	old("while it is frozen")
 	far.Store(true)
 	server.CloseClientConnections()
-	happen(42, 60)
+	c.happen(h, 42, 60)
 	b.call("Page.setWebLifecycleState", map[string]any{"state": "active"}, nil)
 	old("when it is shown again")
 	far.Store(false)
-	happen(61, 61)
+	c.happen(h, 61, 61)
 	b.until(`document.getElementById('lost').hidden && healthy === 1`)
 	b.until(`got.length >= 21`)
 	var inOrder bool
