@@ -56,6 +56,7 @@ func (h *Home) Config(lang i18n.Lang, data, listen string) []byte {
 		"say":   func(sentence string) string { return lang.Say(sentence) },
 		"name":  func(sentence string) string { return quote(lang.Say(sentence)) },
 		"quote": quote,
+		"still": func(zone string) string { return quote(h.Camera(zone)) },
 	}).Parse(configuration))
 	var out bytes.Buffer
 	if err := t.Execute(&out, values); err != nil {

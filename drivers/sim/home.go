@@ -1,5 +1,5 @@
 // Package sim is a simulated home behind real sockets: instruments that answer Modbus TCP, detectors that publish through
-// an MQTT broker as Zigbee2MQTT does, a platform that takes series, and the phone of the person on duty.
+// an MQTT broker as Zigbee2MQTT does, cameras, a platform that takes series, and the phone of the person on duty.
 //
 // It serves the demo, the tests of the drivers and of the whole gateway, and measurements under load. It shares no code
 // with the drivers it is read by: framing, register maps and payloads are its own, so that a mistake in one shows.
@@ -35,6 +35,7 @@ type Options struct {
 	MQTT     string // broker
 	Platform string // InfluxDB v2 write endpoint
 	Phone    string // webhook receiver
+	Cameras  string // stills over HTTP
 	Meters   int    // so many meters more, ten on a bus, each with ten registers
 	Log      *slog.Logger
 }
@@ -46,6 +47,7 @@ type Home struct {
 	broker   *broker
 	platform *platform
 	phone    *phone
+	cameras  *cameras
 
 	mu      sync.Mutex // guards what follows
 	values  map[string]*quantity
@@ -113,7 +115,10 @@ func (h *Home) open(o Options) error {
 	if h.platform, err = newPlatform(cmp.Or(o.Platform, anywhere), h.log); err != nil {
 		return err
 	}
-	h.phone, err = newPhone(cmp.Or(o.Phone, anywhere), h.log)
+	if h.phone, err = newPhone(cmp.Or(o.Phone, anywhere), h.log); err != nil {
+		return err
+	}
+	h.cameras, err = newCameras(cmp.Or(o.Cameras, anywhere), h.log, h.burning)
 	return err
 }
 
@@ -146,6 +151,9 @@ func (h *Home) Close() error {
 	}
 	if h.phone != nil {
 		h.phone.close()
+	}
+	if h.cameras != nil {
+		h.cameras.close()
 	}
 	return nil
 }
