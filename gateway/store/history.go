@@ -25,7 +25,8 @@ type History struct {
 	log   *slog.Logger
 	full  chan struct{} // capacity 1: memory wants to be written before its time
 
-	writing sync.Mutex // who keeps
+	writing sync.Mutex    // who keeps
+	moving  chan struct{} // capacity 1: held while memory goes to disk, and by who looks, so that all is in one of the two, once
 
 	mu      sync.Mutex
 	tracks  map[string]*track
@@ -61,7 +62,7 @@ const (
 )
 
 func newHistory(s *Store) *History {
-	return &History{store: s, log: s.log, full: make(chan struct{}, 1), tracks: map[string]*track{}}
+	return &History{store: s, log: s.log, full: make(chan struct{}, 1), moving: make(chan struct{}, 1), tracks: map[string]*track{}}
 }
 
 // History is the history in series.db.
@@ -208,6 +209,8 @@ func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
 	if err := h.store.Room(); err != nil {
 		return err
 	}
+	h.moving <- struct{}{}
+	defer func() { <-h.moving }()
 	pieces := h.takePieces(ticks(now))
 	err := h.store.series.write(ctx, func(tx *sql.Tx) error {
 		insert, err := tx.Prepare(`INSERT INTO history_raw VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = CAST(body || excluded.body AS BLOB)`)

@@ -23,6 +23,9 @@ type Bucket struct {
 // mostBuckets is how many steps one chart has at most.
 const mostBuckets = 5000
 
+// movingTime is how long a query waits for what is on its way to the disk.
+const movingTime = 2 * time.Second
+
 // ErrRange is a range of time that no chart can have.
 var ErrRange = errors.New("the end is not after the start")
 
@@ -37,6 +40,13 @@ func (h *History) query(ctx context.Context, now time.Time, signal string, from,
 		return nil, ErrRange
 	}
 	q := newSteps(from, to, min(max(points, 1), mostBuckets))
+	select {
+	case h.moving <- struct{}{}:
+		defer func() { <-h.moving }()
+	case <-time.After(movingTime): // the disk hangs: what is on its way there is left out
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	err := h.store.series.read(ctx, func(db *sql.DB) error {
 		q.sums = make([]sum, len(q.sums)) // it may be done twice
 		return q.fromDisk(ctx, db, signal)

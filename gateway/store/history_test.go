@@ -370,3 +370,30 @@ func BenchmarkChart(b *testing.B) {
 	}
 	b.Logf("file of %d signals: %d MB", signals, info.Size()>>20)
 }
+
+// Who looks while memory goes to disk sees it once: neither a gap, nor the same minutes twice.
+func TestAChartIsWholeWhileHistoryIsWritten(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	for minute := range 30 {
+		for s := range 200 {
+			r.says(noon.Add(time.Duration(minute)*time.Minute), names[s], float64(minute%7))
+		}
+	}
+	now := noon.Add(30 * time.Minute)
+	written := make(chan error, 1)
+	go func() { written <- r.h.flush(t.Context(), newPacker(), now) }()
+	for flushing := true; flushing; {
+		select {
+		case err := <-written:
+			if err != nil {
+				t.Fatal(err)
+			}
+			flushing = false
+		default:
+		}
+		buckets, err := r.h.query(t.Context(), now, names[7], noon, now, 1)
+		if err != nil || len(buckets) != 1 || buckets[0].Good != 30*time.Minute {
+			t.Fatalf("%+v %v", buckets, err)
+		}
+	}
+}
