@@ -6,7 +6,7 @@ import (
 	"embergate/gateway/store"
 )
 
-// Backup writes a copy of journal, alarms, messages, settings and pictures to a file, also while a daemon runs.
+// Backup writes a copy of journal, alarms, messages, settings, pictures and kept configurations to a file, also while a daemon runs.
 func (g *Gateway) Backup(ctx context.Context, out string) (store.Copied, error) {
 	return store.Backup(ctx, string(g.cfg.Data), out)
 }

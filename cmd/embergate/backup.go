@@ -13,7 +13,7 @@ func backupVerb() *cobra.Command {
 	var file string
 	c := &cobra.Command{
 		Use:   "backup -c FILE OUT",
-		Short: "Copies journal, alarms, messages, settings and pictures to OUT, also while the daemon runs; telemetry is not in it",
+		Short: "Copies journal, alarms, messages, settings, pictures and the configurations that were kept to OUT, also while the daemon runs; telemetry is not in it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			g, lang, err := valid(cmd, file)
@@ -29,9 +29,9 @@ func backupVerb() *cobra.Command {
 			case err != nil:
 				return errors.New(lang.Say("no backup was made: %s", err))
 			}
-			say(cmd.OutOrStdout(), lang, "in %s, and checked: %d events, %d pictures", args[0], done.Events, done.Photos)
+			say(cmd.OutOrStdout(), lang, "in %s, and checked: %d events, %d pictures, %d configurations", args[0], done.Events, done.Photos, done.Configs)
 			if done.Left > 0 {
-				say(cmd.OutOrStdout(), lang, "not in it: %d pictures that are damaged, or too many", done.Left)
+				say(cmd.OutOrStdout(), lang, "not in it: %d pictures or configurations that are damaged, or too many", done.Left)
 			}
 			return nil
 		},
@@ -60,9 +60,12 @@ func restoreVerb() *cobra.Command {
 			case err != nil:
 				return errors.New(lang.Say("not restored: %s", err))
 			}
-			say(cmd.OutOrStdout(), lang, "restored: %d events, %d pictures", done.Events, done.Photos)
+			say(cmd.OutOrStdout(), lang, "restored: %d events, %d pictures, %d configurations", done.Events, done.Photos, done.Configs)
 			if done.Old != "" {
 				say(cmd.OutOrStdout(), lang, "the state before is kept as %s", done.Old)
+			}
+			if done.Configs > 0 {
+				say(cmd.OutOrStdout(), lang, "to see the configurations and put one back: embergate config history -c %s, embergate config rollback -c %s", file, file)
 			}
 			return nil
 		},

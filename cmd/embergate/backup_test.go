@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"embergate/gateway/alarm"
+	"embergate/gateway/configfile"
 	"embergate/gateway/store"
 )
 
@@ -41,7 +42,7 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 	}
 	add()
-	verb(exitDone, "and checked: 1 events, 0 pictures", "backup", "-c", file, copied)
+	verb(exitDone, "and checked: 1 events, 0 pictures, 0 configurations", "backup", "-c", file, copied)
 	verb(exitFailed, "overwrites nothing", "backup", "-c", file, copied)
 	add()
 	verb(exitFailed, "the daemon runs", "restore", "-c", file, copied)
@@ -49,7 +50,7 @@ func TestBackupAndRestore(t *testing.T) {
 	verb(exitFailed, "not a whole backup", "restore", "-c", file, file)
 	verb(exitInvalid, "", "restore", "-c", file)
 	verb(exitDone, "the journal is whole: 2 events", "journal", "verify", "-c", file)
-	verb(exitDone, "restored: 1 events, 0 pictures", "restore", "-c", file, copied)
+	verb(exitDone, "restored: 1 events, 0 pictures, 0 configurations", "restore", "-c", file, copied)
 	verb(exitDone, "the journal is whole: 1 events", "journal", "verify", "-c", file)
 	if old, _ := filepath.Glob(filepath.Join(dir, "data", "state.db.before-*")); len(old) != 1 {
 		t.Errorf("the old state: %v", old)
@@ -83,5 +84,45 @@ func TestABackupTakesPathsFromWhereOneStands(t *testing.T) {
 	}
 	if left, err := filepath.Glob("data/*-wal"); err != nil || len(left) != 0 {
 		t.Error("a log of before beside the restored state:", left, err)
+	}
+}
+
+// TestANewBoxGetsItsConfigurationBackFromABackup: with a file that says only where data is, restored and rolled back (OP12).
+func TestANewBoxGetsItsConfigurationBackFromABackup(t *testing.T) {
+	old, fresh, copied := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	text := "site: {id: home, language: en}\ndata: data\n# as it was\n"
+	file := filepath.Join(old, "home.yaml")
+	err := os.WriteFile(file, []byte(text), 0o600)
+	if err == nil {
+		err = configfile.Keep(file, []byte(text), time.Now())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := store.Open(filepath.Join(old, "data"), slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = errors.Join(st.Note(t.Context(), alarm.Event{ID: "a", Time: time.Now(), Type: "gateway.started"}), st.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := filepath.Join(fresh, "home.yaml")
+	if err := os.WriteFile(box, []byte("site: {id: new, language: en}\ndata: data\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args  []string
+		words string
+	}{
+		{[]string{"backup", "-c", file, copied}, "1 events, 0 pictures, 1 configurations"},
+		{[]string{"restore", "-c", box, copied}, "embergate config rollback -c " + box},
+		{[]string{"config", "rollback", "-c", box}, "is back"},
+	} {
+		if status, out, errs := verb(t, c.args...); status != exitDone || !strings.Contains(out, c.words) {
+			t.Errorf("%v: %d %s%s", c.args, status, out, errs)
+		}
+	}
+	if got, err := os.ReadFile(box); string(got) != text {
+		t.Errorf("%q, %v", got, err)
 	}
 }

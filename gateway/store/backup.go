@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,21 +26,22 @@ var (
 
 // Copied is what a backup has, or what was restored of it.
 type Copied struct {
-	Events int64
-	Photos int
-	Left   int    // pictures that are not in the backup: damaged, or beyond their bound
-	Old    string // what the state before a restore is called now, "" where there was none
+	Events  int64
+	Photos  int
+	Configs int    // configurations that the home had
+	Left    int    // pictures and configurations that are not in the backup: damaged, or beyond their bound
+	Old     string // what the state before a restore is called now, "" where there was none
 }
 
-// A backup is a tar archive: the state, the pictures in photos/, and at last an empty entry, so that one that was cut is
-// known. The state is copied first. A picture is on disk before the journal names it, so those it names are all there.
+// A backup is a tar archive: the state, the pictures in photos/, the configurations in config/, and at last an empty entry, so
+// that one that was cut is known. The state is copied first. A picture is on disk before the journal names it, so those it names are all there.
 const (
 	archiveEnd = "end"
 	sqliteHead = "SQLite format 3\x00"
 )
 
 // Backup writes the state and the pictures in dir to the file out, also while a daemon uses them: one moment of journal,
-// alarms, messages and settings, with the pictures that they name. Telemetry is not in it. It is checked and on disk when
+// alarms, messages and settings, with the pictures that they name and the configurations that were kept. Telemetry is not in it. It is checked and on disk when
 // Backup returns; out must not exist.
 func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 	defer func() {
@@ -73,7 +76,7 @@ func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 		return done, err
 	}
 	part := filepath.Join(tmp, "archive")
-	if err := writeArchive(ctx, part, moment, filepath.Join(dir, photosDir), &done); err != nil {
+	if err := writeArchive(ctx, part, moment, dir, &done); err != nil {
 		return done, err
 	}
 	err = unix.Renameat2(unix.AT_FDCWD, part, unix.AT_FDCWD, out, unix.RENAME_NOREPLACE) // also where there are no hard links
@@ -84,7 +87,7 @@ func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 }
 
 // writeArchive writes a backup, on disk when it returns.
-func writeArchive(ctx context.Context, path, state, photos string, done *Copied) error {
+func writeArchive(ctx context.Context, path, state, dir string, done *Copied) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -92,7 +95,10 @@ func writeArchive(ctx context.Context, path, state, photos string, done *Copied)
 	w := tar.NewWriter(f)
 	err = archiveState(w, state)
 	if err == nil {
-		err = archivePhotos(ctx, w, photos, done)
+		err = archivePhotos(ctx, w, filepath.Join(dir, photosDir), done)
+	}
+	if err == nil {
+		err = archiveConfigs(ctx, w, filepath.Join(dir, configDir), done)
 	}
 	if err == nil {
 		err = archived(w, archiveEnd, nil)
@@ -128,9 +134,9 @@ func archived(w *tar.Writer, name string, body []byte) error {
 	return err
 }
 
-// Restore puts a backup in the place of the state in dir; its pictures come to those that are there. It is refused while a
-// daemon uses dir (ErrRunning), and for what is no whole backup (ErrNotBackup). A file of state alone is taken too, as the
-// one that an earlier restore set aside.
+// Restore puts a backup in the place of the state and the configurations in dir, which stay beside it; its pictures come to
+// those that are there. It is refused while a daemon uses dir (ErrRunning), and for what is no whole backup (ErrNotBackup). A
+// file of state alone is taken too, as the one that an earlier restore set aside.
 func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 	defer func() {
 		if err != nil {
@@ -157,28 +163,80 @@ func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 		return done, ErrRunning
 	}
 	state := filepath.Join(dir, StateFile)
-	part := state + ".restoring"
-	defer func() {
-		for _, suffix := range []string{"", "-wal", "-shm"} { // what looking at it may leave
-			_ = os.Remove(part + suffix)
+	part, configs := state+".restoring", filepath.Join(dir, configDir+".restoring")
+	away := func() {
+		for _, path := range []string{part, part + "-wal", part + "-shm", configs} { // what looking at it may leave, too
+			_ = os.RemoveAll(path)
 		}
-	}()
-	pictures, err := readState(f, part)
+	}
+	away() // of one that was interrupted
+	defer away()
+	rest, err := readState(f, part)
 	if err != nil {
 		return done, err
 	}
 	if done.Events, err = whole(ctx, part); err != nil {
 		return done, err
 	}
-	if pictures != nil {
-		if done.Photos, err = readPhotos(ctx, pictures, filepath.Join(dir, photosDir)); err != nil {
+	if rest != nil {
+		if err := readRest(ctx, rest, filepath.Join(dir, photosDir), configs, &done); err != nil {
 			return done, err
 		}
 	}
-	if done.Old, err = setAside(ctx, state); err != nil {
+	moment := stamp(time.Now())
+	if err := swapConfigs(configs, filepath.Join(dir, configDir), filepath.Join(dir, configDir+".before-"+moment)); err != nil {
+		return done, err
+	}
+	if done.Old, err = setAside(ctx, state, state+".before-"+moment); err != nil {
 		return done, err
 	}
 	return done, errors.Join(os.Rename(part, state), syncDir(dir))
+}
+
+// readRest writes what a backup has beside the state: pictures that are not there, and configurations into a directory of
+// their own. Where that fails, the pictures that it wrote are taken away again.
+func readRest(ctx context.Context, r *tar.Reader, photos, configs string, done *Copied) (err error) {
+	var fresh []string
+	defer func() {
+		if err != nil {
+			for _, file := range fresh {
+				_ = os.Remove(file) // what stays harms nobody
+			}
+		}
+	}()
+	for pictures, texts := 0, 0; ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		entry, err := r.Next()
+		if err != nil {
+			return fmt.Errorf("%w: after %d pictures, %d configurations: %w", ErrNotBackup, done.Photos, done.Configs, err)
+		}
+		long, file := 0, ""
+		switch folder, name := path.Split(entry.Name); {
+		case entry.Name == archiveEnd:
+			return nil
+		case folder == photosDir+"/":
+			long, file, err = restoredPhoto(r, name, photos)
+			pictures += long
+			done.Photos++
+		case folder == configDir+"/":
+			long, err = restoredConfig(r, name, configs)
+			texts += long
+			done.Configs++
+		default:
+			err = fmt.Errorf("%w: it has %q", ErrNotBackup, entry.Name)
+		}
+		if err == nil && (pictures > mostPhotoBytes || texts > mostConfigsSum) {
+			err = fmt.Errorf("%w: it has more than there is room for", ErrNotBackup)
+		}
+		if file != "" {
+			fresh = append(fresh, file)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // readState writes the state of a backup to a file, on disk when it returns, and answers what follows it; nil where the
@@ -198,28 +256,31 @@ func readState(f *os.File, to string) (rest *tar.Reader, err error) {
 		if err != nil || first.Name != StateFile || first.Typeflag != tar.TypeReg {
 			return nil, fmt.Errorf("%w: it does not begin with %s (%v)", ErrNotBackup, StateFile, err)
 		}
+		if info, err := f.Stat(); err != nil || first.Size > info.Size() { // with holes, which would be written out
+			return nil, fmt.Errorf("%w: %d bytes of state in a smaller file (%v)", ErrNotBackup, first.Size, err)
+		}
 		state = rest
 	}
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	_, err = io.Copy(out, state)
+	err = errors.Join(err, own(to))
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("%w: %w", ErrNotBackup, err)
 	}
 	return rest, errors.Join(err, out.Sync(), out.Close())
 }
 
-// setAside gives the state a second name, under which it stays; "" where there is none. Its log is moved into it first: a
+// setAside gives the state a second name, old, under which it stays, and answers it; "" where there is none. Its log is moved into it first: a
 // log that stays beside another file would be played into that.
-func setAside(ctx context.Context, state string) (old string, err error) {
+func setAside(ctx context.Context, state, old string) (string, error) {
 	if !hasContent(state) {
 		os.Remove(state + "-wal")
 		os.Remove(state + "-shm")
 		return "", nil
 	}
-	old = state + ".before-" + stamp(time.Now())
 	if db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: state, RawQuery: "_pragma=busy_timeout(5000)"}).String()); err == nil {
 		var busy, frames, moved int64
 		_ = db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved) // a damaged one keeps its log
@@ -265,7 +326,10 @@ func whole(ctx context.Context, path string) (events int64, err error) {
 	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil || verdict != "ok" {
 		return 0, errors.Join(fmt.Errorf("%w: %s", ErrNotBackup, verdict), err)
 	}
-	if events, err = verify(ctx, db); err != nil {
+	if err = stateSchema.holds(ctx, db, version); err == nil {
+		events, err = verify(ctx, db)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotBackup, err)
 	}
 	return events, nil
@@ -280,6 +344,25 @@ func openReadOnly(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(2) // verify reads two things of one moment
 	return db, nil
+}
+
+// own gives what root has written to whoever owns the directory that it is in: the daemon must read and write it.
+func own(path string) error {
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return os.Lchown(path, int(st.Uid), int(st.Gid))
+}
+
+// makeDir makes a directory where it is missing.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return errors.Join(err, own(path))
 }
 
 func syncFile(path string) error {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"embergate/gateway/alarm"
@@ -151,6 +153,129 @@ func TestABackupLeavesOutDamagedPicturesAndSaysSo(t *testing.T) {
 	}
 	if body, err := openAt(t, dir).Photo("a", good); string(body) != "good" {
 		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// A box that is set up anew has the configurations of the old one; those that it had itself stay beside them. Files of other
+// names stay out of a backup.
+func TestABackupHasTheConfigurationsThatWereKept(t *testing.T) {
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "backup")
+	s := openAt(t, dir)
+	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
+	put := func(dir, name, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, configDir), 0o700), os.WriteFile(filepath.Join(dir, configDir, name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(dir, "home.yaml.9.20261120T080000Z", "site: {id: old}\n")
+	put(dir, "home.yaml.10.20261121T080000Z", "site: {id: home}\n")
+	put(dir, "home.yaml.11.20261122T080000Z", strings.Repeat("#", mostConfigBytes+1))
+	put(dir, ".embergate-123", "being written")
+	if done, err := Backup(t.Context(), dir, out); err != nil || done != (Copied{Events: 1, Configs: 2, Left: 1}) {
+		t.Fatal(done, err)
+	}
+	home := t.TempDir()
+	put(home, "home.yaml.10.20261122T090000Z", "site: {id: fresh}\n")
+	if done, err := Restore(t.Context(), home, out); err != nil || done != (Copied{Events: 1, Configs: 2}) {
+		t.Fatal(done, err)
+	}
+	wantFiles(t, home, StateFile, configDir, configDir+".before-*")
+	wantFiles(t, filepath.Join(home, configDir), "home.yaml.9.20261120T080000Z", "home.yaml.10.20261121T080000Z")
+	if text, err := os.ReadFile(filepath.Join(home, configDir, "home.yaml.10.20261121T080000Z")); string(text) != "site: {id: home}\n" {
+		t.Errorf("%q %v", text, err)
+	}
+	whole, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(t.TempDir(), "bad")
+	for _, change := range [][2]string{
+		{"site: {id: home}", "site: {id: hame}"},
+		{"config/home.yaml.10.", "config/../me.yaml.1."},
+		{"config/home.yaml.10.", "config/home.yaml.1/."},
+		{"config/home.yaml.10.", "/onfig/home.yaml.10."},
+	} {
+		if err := os.WriteFile(bad, []byte(strings.Replace(string(whole), change[0], change[1], 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Restore(t.Context(), home, bad); !errors.Is(err, ErrNotBackup) {
+			t.Errorf("%s: %v, want ErrNotBackup", change[1], err)
+		}
+	}
+	wantFiles(t, home, StateFile, configDir, configDir+".before-*")
+	wantFiles(t, filepath.Join(home, configDir), "home.yaml.9.20261120T080000Z", "home.yaml.10.20261121T080000Z")
+}
+
+// What root restores belongs to whoever the data directory belongs to, or the daemon could not open it.
+func TestWhatRootRestoresBelongsToTheDaemon(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "backup")
+	s := openAt(t, dir)
+	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
+	if _, _, err := s.PutPhoto("a", []byte("a picture")); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, configDir, "home.yaml.1.20261121T080000Z")
+	if err := errors.Join(os.Mkdir(filepath.Dir(config), 0o700), os.WriteFile(config, []byte("{}"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Backup(t.Context(), dir, out); err != nil {
+		t.Fatal(err)
+	}
+	const nobody = 65534
+	home := filepath.Join(t.TempDir(), "data")
+	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), home, out); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	err := filepath.WalkDir(home, func(path string, entry fs.DirEntry, err error) error {
+		info, err := os.Stat(path)
+		if st, _ := info.Sys().(*syscall.Stat_t); err != nil || st.Uid != nobody || st.Gid != nobody {
+			t.Errorf("%s: %+v %v", path, st, err)
+		}
+		seen++
+		return err
+	})
+	if err != nil || seen != 6 {
+		t.Error(seen, err)
+	}
+}
+
+// An archive whose state says that it is longer than all of it, as with holes, must not fill the disk.
+func TestAnArchiveWithHolesIsRefused(t *testing.T) {
+	from, dir := t.TempDir(), t.TempDir()
+	state, hostile := filepath.Join(from, StateFile), filepath.Join(from, "hostile")
+	if err := errors.Join(os.WriteFile(state, []byte(sqliteHead), 0o600), os.Truncate(state, 1<<40)); err != nil {
+		t.Skip("needs a disk that can keep holes:", err)
+	}
+	if out, err := exec.Command("tar", "-C", from, "--sparse", "-cf", hostile, StateFile).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if _, err := Restore(t.Context(), dir, hostile); !errors.Is(err, ErrNotBackup) {
+		t.Error(err)
+	}
+	wantFiles(t, dir)
+}
+
+// What passes as SQLite, and is no state: without a table, or with a trigger of its own.
+func TestAStateOfForeignTablesIsRefused(t *testing.T) {
+	for _, change := range []string{`DROP TABLE messages`, `CREATE TRIGGER mine AFTER INSERT ON records BEGIN DELETE FROM messages; END`, `CREATE VIEW mine AS SELECT 1`, `PRAGMA user_version = -1`} {
+		dir := t.TempDir()
+		s := openAt(t, dir)
+		commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
+		if _, err := s.state.conn.ExecContext(t.Context(), change); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		if _, err := Restore(t.Context(), t.TempDir(), filepath.Join(dir, StateFile)); !errors.Is(err, ErrNotBackup) {
+			t.Errorf("%s: %v, want ErrNotBackup", change, err)
+		}
 	}
 }
 

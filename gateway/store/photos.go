@@ -3,7 +3,6 @@ package store
 import (
 	"archive/tar"
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -77,15 +76,15 @@ func (s *Store) putPhoto(path string, picture []byte) error {
 	if sum > mostPhotoBytes {
 		return ErrPhotosFull
 	}
-	return writePhoto(path, picture)
+	return writeWhole(path, picture)
 }
 
-// writePhoto writes a picture as a whole or not at all, on disk when it returns.
-func writePhoto(path string, picture []byte) error {
+// writeWhole writes a file as a whole or not at all, on disk when it returns. It belongs to whoever owns the directory.
+func writeWhole(path string, body []byte) error {
 	part := path + ".part"
-	err := os.WriteFile(part, picture, 0o600)
+	err := os.WriteFile(part, body, 0o600)
 	if err == nil {
-		err = syncFile(part)
+		err = errors.Join(own(part), syncFile(part))
 	}
 	if err == nil {
 		err = os.Rename(part, path)
@@ -176,47 +175,25 @@ func wholePhoto(r io.Reader, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(body)
-	if len(body) > photo.MostBytes || !photoFile.MatchString(name) || !strings.HasSuffix(name, "-"+hex.EncodeToString(sum[:])[:photoHash]) {
+	if len(body) > photo.MostBytes || !photoFile.MatchString(name) || !strings.HasSuffix(name, "-"+digest(body)) {
 		return nil, fmt.Errorf("%q is not the picture that its name says", name)
 	}
 	return body, nil
 }
 
-// readPhotos writes the pictures of a backup to a directory, those that are not there, and answers how many it has. Where
-// that fails, what it wrote is taken away again.
-func readPhotos(ctx context.Context, r *tar.Reader, dir string) (n int, err error) {
-	var fresh []string
-	defer func() {
-		if err != nil {
-			for _, file := range fresh {
-				_ = os.Remove(file) // what stays harms nobody
-			}
-		}
-	}()
-	for sum := 0; ; n++ {
-		entry, err := r.Next()
-		switch {
-		case err != nil:
-			return n, fmt.Errorf("%w: after %d pictures: %w", ErrNotBackup, n, err)
-		case entry.Name == archiveEnd:
-			return n, ctx.Err()
-		}
-		name := path.Base(entry.Name)
-		body, err := wholePhoto(r, name)
-		if sum += len(body); err != nil || sum > mostPhotoBytes {
-			return n, fmt.Errorf("%w: picture %d: %w", ErrNotBackup, n+1, cmp.Or(err, ErrPhotosFull))
-		}
-		file := filepath.Join(dir, name)
-		if _, err := readPhoto(file); err == nil {
-			continue
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return n, err
-		}
-		if err := writePhoto(file, body); err != nil {
-			return n, err
-		}
-		fresh = append(fresh, file)
+// restoredPhoto writes a picture of a backup to a directory where it is not there, and answers how long it is and, where it is
+// new, its file.
+func restoredPhoto(r io.Reader, name, dir string) (long int, fresh string, err error) {
+	body, err := wholePhoto(r, name)
+	if err != nil {
+		return 0, "", fmt.Errorf("%w: %w", ErrNotBackup, err)
 	}
+	file := filepath.Join(dir, name)
+	if _, err := readPhoto(file); err == nil {
+		return len(body), "", nil
+	}
+	if err := makeDir(dir); err != nil {
+		return 0, "", err
+	}
+	return len(body), file, writeWhole(file, body)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 )
 
 // schema is what a file holds.
@@ -153,4 +154,32 @@ func (sc schema) migrate(ctx context.Context, conn *sql.Conn) error {
 		return fmt.Errorf("write schema version: %w", err)
 	}
 	return tx.Commit()
+}
+
+// holds tells by an error where a file has other tables, indexes or triggers than its version makes.
+func (sc schema) holds(ctx context.Context, db *sql.DB, version int) error {
+	model, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return err
+	}
+	defer model.Close()
+	model.SetMaxOpenConns(1) // each has a memory of its own
+	for _, migration := range sc.migrations[:max(version, 0)] {
+		if _, err := model.ExecContext(ctx, migration); err != nil {
+			return err
+		}
+	}
+	names := func(db *sql.DB) ([]string, error) {
+		return collect(ctx, db, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) },
+			`SELECT type || ' ' || name || ' of ' || tbl_name FROM sqlite_schema WHERE name NOT LIKE 'sqlite\_%' ESCAPE '\' ORDER BY 1`)
+	}
+	want, err := names(model)
+	if err != nil {
+		return err
+	}
+	got, err := names(db)
+	if err == nil && !slices.Equal(got, want) {
+		err = fmt.Errorf("version %d has %q, this has %q", version, want, got)
+	}
+	return err
 }
