@@ -16,9 +16,9 @@ const (
 	clockLogged  = time.Minute     // between two lines about the centre's clock
 )
 
-// answer deals with what the centre sends of itself. A confirmation for which nobody waits is dropped. What was damaged, or
+// Answer deals with what the centre sends of itself. A confirmation for which nobody waits is dropped. What was damaged, or
 // is not for us to do, is denied (6.2, 6.4).
-func (s *session) answer(ctx context.Context, f received) error {
+func (s *session) Answer(ctx context.Context, f received) error {
 	now := time.Now()
 	if now.Sub(s.second) >= time.Second {
 		s.second, s.heard = now, 0

@@ -17,8 +17,6 @@ import (
 const (
 	tries      = 4  // to send a packet: once, and three times again (6.5)
 	eventsLoad = 22 // at once: as many as one packet takes
-	lastWords  = 3 * time.Second
-	tick       = time.Second
 )
 
 // session is one connection to the centre.
@@ -28,9 +26,8 @@ type session struct {
 	acts    Acts
 	conn    net.Conn
 	in      chan received
-	done    chan struct{}    // closed when the session is over
-	lost    chan struct{}    // closed when the connection is gone
-	cause   error            // written before lost is closed
+	gone    context.Context // ends with the connection, for a cause
+	end     context.CancelCauseFunc
 	systems map[system]state // what was said of systems over this connection
 	own     byte             // and of the gateway
 	ownAt   time.Time        // when, zero before the first
@@ -51,18 +48,19 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	if err != nil {
 		return fmt.Errorf("fire centre: %w", err)
 	}
-	s := &session{u: u, j: j, acts: acts, conn: conn, in: make(chan received, 16), done: make(chan struct{}), lost: make(chan struct{}), systems: map[system]state{}}
+	s := &session{u: u, j: j, acts: acts, conn: conn, in: make(chan received, 16), systems: map[system]state{}}
+	s.gone, s.end = context.WithCancelCause(context.Background())
 	s.reading.Go(s.read)
 	defer s.reading.Wait()
 	defer conn.Close()
-	defer close(s.done)
-	if err := s.loop(ctx); err != nil {
+	defer s.end(nil)
+	if err := uplink.Talk(ctx, s.gone, s, u.Bell, s.in); err != nil {
 		return fmt.Errorf("fire centre %s: %w", u.settings.Address, err)
 	}
 	return nil
 }
 
-// read hands the frames of the connection to the loop.
+// read hands the frames of the connection to Talk.
 func (s *session) read() {
 	var scan scanner
 	buffer := make([]byte, mostFrame)
@@ -72,62 +70,18 @@ func (s *session) read() {
 			f.unit = slices.Clone(f.unit)
 			select {
 			case s.in <- received{f, damaged}:
-			case <-s.done:
+			case <-s.gone.Done():
 			}
 		})
 		if err != nil {
-			s.cause = fmt.Errorf("the connection is lost: %w", err)
-			close(s.lost)
+			s.end(fmt.Errorf("the connection is lost: %w", err))
 			return
 		}
 	}
 }
 
-// loop sends what there is to send: events first.
-func (s *session) loop(ctx context.Context) error {
-	clock := time.NewTicker(tick)
-	defer clock.Stop()
-	for newEvents := true; ; {
-		if newEvents {
-			done, err := s.events(ctx)
-			if err != nil {
-				return err
-			}
-			newEvents = !done
-		}
-		more, err := s.latest(ctx)
-		if err != nil {
-			return err
-		}
-		if more {
-			select {
-			case <-s.u.Bell:
-				newEvents = true
-			default:
-			}
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-			defer cancel()
-			_, err := s.events(last)
-			return err
-		case <-s.lost:
-			return s.cause
-		case <-s.u.Bell:
-			newEvents = true
-		case f := <-s.in:
-			if err := s.answer(ctx, f); err != nil {
-				return err
-			}
-		case <-clock.C:
-		}
-	}
-}
-
-// events sends what the journal has after our place. It is not done where the store fails; then it is tried again.
-func (s *session) events(ctx context.Context) (done bool, err error) {
+// Events sends what the journal has after our place.
+func (s *session) Events(ctx context.Context) (done bool, err error) {
 	u := s.u
 	for {
 		events, ok := u.feed.Next(ctx, s.j, eventsLoad)
@@ -204,8 +158,8 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 	return nil
 }
 
-// latest sends one packet of what is due besides events, and tells whether there may be more.
-func (s *session) latest(ctx context.Context) (more bool, err error) {
+// Latest sends one packet of what is due besides events.
+func (s *session) Latest(ctx context.Context) (more bool, err error) {
 	u := s.u
 	open, known := u.states.alarms()
 	if !known || len(u.Bell) > 0 {
@@ -338,11 +292,11 @@ func (s *session) await(ctx context.Context, serial uint16) (command, error) {
 			if f.serial == serial && !f.damaged && (f.command == confirm || f.command == deny) {
 				return f.command, nil
 			}
-			if err := s.answer(ctx, f); err != nil {
+			if err := s.Answer(ctx, f); err != nil {
 				return 0, err
 			}
-		case <-s.lost:
-			return 0, s.cause
+		case <-s.gone.Done():
+			return 0, context.Cause(s.gone)
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-timeout.C:

@@ -46,8 +46,8 @@ func (s *session) receive(_ paho.Client, m paho.Message) {
 	}
 }
 
-// obey carries a command out and answers it.
-func (s *session) obey(ctx context.Context, m paho.Message, acts Acts) error {
+// Answer carries a command out and answers it.
+func (s *session) Answer(ctx context.Context, m paho.Message) error {
 	if wait := commandGap - time.Since(s.u.answered); wait > 0 {
 		select {
 		case <-time.After(wait):
@@ -62,7 +62,7 @@ func (s *session) obey(ctx context.Context, m paho.Message, acts Acts) error {
 	err := json.Unmarshal(m.Payload(), &c)
 	if err == nil {
 		a.ID = c.ID
-		err = do(ctx, act, c, acts)
+		err = do(ctx, act, c, s.acts)
 	}
 	if a.Done = err == nil; err != nil {
 		a.Error = err.Error()

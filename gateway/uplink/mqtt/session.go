@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"sync"
 	"time"
 
 	"embergate/gateway/uplink"
@@ -31,12 +30,12 @@ const (
 type session struct {
 	u        *Uplink
 	client   paho.Client
+	j        uplink.Journal
+	acts     Acts
 	raw      net.Conn // written before the client is connected
 	commands chan paho.Message
-
-	once  sync.Once
-	lost  chan struct{} // closed when the connection is gone
-	cause error         // written before lost is closed
+	gone     context.Context // ends with the connection, for a cause
+	end      context.CancelCauseFunc
 }
 
 // converse connects and sends until ctx ends, or the connection does.
@@ -46,10 +45,11 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
 	}
 	defer s.client.Disconnect(500)
-	err = s.greet(ctx, j)
+	s.j, s.acts = j, acts
+	err = s.greet(ctx)
 	if err == nil {
 		u.stand.Works(time.Now())
-		err = s.loop(ctx, j, acts)
+		err = uplink.Talk(ctx, s.gone, s, u.Bell, s.commands)
 	}
 	if err != nil && ctx.Err() == nil {
 		s.raw.Close() // without a word, so that the broker says offline for us
@@ -71,7 +71,8 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{u: u, commands: make(chan paho.Message, inFlight), lost: make(chan struct{})}
+	s := &session{u: u, commands: make(chan paho.Message, inFlight)}
+	s.gone, s.end = context.WithCancelCause(context.Background())
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
@@ -79,7 +80,7 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 		SetAutoReconnect(false).SetConnectRetry(false).
 		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
 		SetDefaultPublishHandler(s.receive).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
+		SetConnectionLostHandler(func(_ paho.Client, err error) { s.end(fmt.Errorf("the connection is lost: %w", err)) }).
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
 			raw, err := u.dial(ctx, t)
 			if err != nil {
@@ -123,7 +124,7 @@ func (c settings) refusal(err error) error {
 }
 
 // greet says that we are there, and clears what an earlier configuration left.
-func (s *session) greet(ctx context.Context, j uplink.Journal) error {
+func (s *session) greet(ctx context.Context) error {
 	if err := s.say(ctx, "status", "online"); err != nil {
 		return err
 	}
@@ -138,14 +139,14 @@ func (s *session) greet(ctx context.Context, j uplink.Journal) error {
 		}
 	}
 	s.u.states.renew()
-	return s.sweep(ctx, j)
+	return s.sweep(ctx)
 }
 
 // sweep empties the retained states of devices that are no longer in the configuration.
-func (s *session) sweep(ctx context.Context, j uplink.Journal) error {
+func (s *session) sweep(ctx context.Context) error {
 	key := "uplink/" + s.u.o.ID + "/states"
 	var left []string
-	text, err := j.Get(ctx, key)
+	text, err := s.j.Get(ctx, key)
 	if err == nil && text != "" {
 		err = json.Unmarshal([]byte(text), &left)
 	}
@@ -166,60 +167,17 @@ func (s *session) sweep(ctx context.Context, j uplink.Journal) error {
 	}
 	data, err := json.Marshal(here)
 	if err == nil {
-		err = j.Set(ctx, key, string(data))
+		err = s.j.Set(ctx, key, string(data))
 	}
 	s.u.feed.Disk(err)
 	return nil
 }
 
-// loop sends what there is to send: events first.
-func (s *session) loop(ctx context.Context, j uplink.Journal, acts Acts) error {
-	tick := time.NewTicker(leastGap)
-	defer tick.Stop()
-	for newEvents := true; ; {
-		if newEvents {
-			done, err := s.events(ctx, j)
-			if err != nil {
-				return err
-			}
-			newEvents = !done
-		}
-		more, err := s.latest(ctx)
-		if err != nil {
-			return err
-		}
-		if more {
-			select {
-			case <-s.u.Bell:
-				newEvents = true
-			default:
-			}
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
-			defer cancel()
-			_, err := s.events(last, j)
-			return err
-		case <-s.lost:
-			return s.cause
-		case <-s.u.Bell:
-			newEvents = true
-		case m := <-s.commands:
-			if err := s.obey(ctx, m, acts); err != nil {
-				return err
-			}
-		case <-tick.C:
-		}
-	}
-}
-
-// events sends what the journal has after our place. It is not done where the store fails; then it is tried again.
-func (s *session) events(ctx context.Context, j uplink.Journal) (done bool, err error) {
+// Events sends what the journal has after our place.
+func (s *session) Events(ctx context.Context) (done bool, err error) {
 	u := s.u
 	for {
-		events, ok := u.feed.Next(ctx, j, eventsLoad)
+		events, ok := u.feed.Next(ctx, s.j, eventsLoad)
 		if !ok || len(events) == 0 {
 			return ok, nil
 		}
@@ -234,20 +192,20 @@ func (s *session) events(ctx context.Context, j uplink.Journal) (done bool, err 
 			for i, token := range tokens {
 				if token != nil {
 					if err := s.settle(ctx, token); err != nil {
-						u.feed.Save(ctx, j)
+						u.feed.Save(ctx, s.j)
 						return false, err
 					}
 				}
 				u.feed.Pass(events[i])
 			}
-			u.feed.Save(ctx, j)
+			u.feed.Save(ctx, s.j)
 			events = events[n:]
 		}
 	}
 }
 
-// latest sends states that are due, and tells whether there may be more.
-func (s *session) latest(ctx context.Context) (more bool, err error) {
+// Latest sends states that are due.
+func (s *session) Latest(ctx context.Context) (more bool, err error) {
 	due := s.u.states.due(time.Now(), s.u.settings.Every, inFlight, s.u.o.Unit)
 	tokens := make([]paho.Token, len(due))
 	for i, m := range due {
@@ -294,19 +252,11 @@ func (s *session) wait(ctx context.Context, token paho.Token) error {
 	select {
 	case <-token.Done():
 		return token.Error()
-	case <-s.lost:
-		return s.cause
+	case <-s.gone.Done():
+		return context.Cause(s.gone)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-timeout.C:
 		return errNoReply
 	}
-}
-
-// fail ends the session; the first cause counts.
-func (s *session) fail(err error) {
-	s.once.Do(func() {
-		s.cause = fmt.Errorf("the connection is lost: %w", err)
-		close(s.lost)
-	})
 }
