@@ -251,10 +251,9 @@ func TestALateReplyOfAConverterIsNotTakenForAnother(t *testing.T) {
 		l := &link{at: place{framing: rtuOver, listen: "h"}, door: &door{}, open: p.dial, ctx: t.Context()}
 		defer l.drop()
 		ask := func(first uint16) answer {
-			r := &request{unit: 1, timeout: time.Second, trace: &trace{}, ctx: t.Context(), answer: make(chan answer, 1)}
+			r := &request{unit: 1, timeout: time.Second, trace: &trace{}, ctx: t.Context()}
 			r.do = func(c modbus.Client) ([]byte, error) { return c.ReadHoldingRegisters(first, 1) }
-			l.serve(r)
-			return <-r.answer
+			return l.serve(r)
 		}
 		if a := ask(1); a.err == nil {
 			t.Fatal("it was not late")

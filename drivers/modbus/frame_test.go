@@ -103,10 +103,9 @@ func made(t *testing.T, f framing, txid uint16, e exchange) (string, []drivers.F
 	}
 	b := &block{spans: []span{{Holding, 0, count, nil}}}
 	var frames trace
-	r := &request{unit: unit, timeout: 500 * time.Millisecond, trace: &frames, ctx: t.Context(), answer: make(chan answer, 1),
+	r := &request{unit: unit, timeout: 500 * time.Millisecond, trace: &frames, ctx: t.Context(),
 		do: func(client modbus.Client) ([]byte, error) { return b.read(client) }}
-	l.serve(r)
-	a := <-r.answer
+	a := l.serve(r)
 	if a.err != nil {
 		f := explain(a.err, b.String())
 		return string(f.reason) + ": " + f.detail, frames.last()

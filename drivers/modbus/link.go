@@ -24,7 +24,7 @@ type port interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// link is the connection of a session and all that its owner remembers of it. It is the transport below goburrow's
+// link is the connection of a session and all that is remembered of it from one request to the next. It is the transport below goburrow's
 // client, which makes and reads the PDUs; goburrow's own transports are not safe where units share a wire.
 type link struct {
 	at    place
@@ -43,6 +43,11 @@ type link struct {
 	owed    map[uint8][]byte    // the request that a unit behind a converter far away may answer yet
 	dead    error               // the connection is lost for good
 	current *request
+
+	client   modbus.Client // makes and reads the PDUs
+	packager modbus.Packager
+	slave    *byte // the packager's unit
+
 	another bool // it is not the first exchange of the request
 	buffer  [mostReceive]byte
 }
@@ -94,12 +99,10 @@ func (l *link) drop() {
 // rested is when the unit may be asked again.
 func (l *link) rested(unit uint8) time.Time { return l.rests[unit] }
 
-// serve carries a request out and answers it.
-func (l *link) serve(r *request) {
+// serve carries a request out.
+func (l *link) serve(r *request) answer {
 	a := answer{began: time.Now()}
-	if err := r.ctx.Err(); err != nil {
-		a.err = err
-	} else {
+	if a.err = r.ctx.Err(); a.err == nil {
 		l.current, l.another = r, false
 		a.data, a.err = l.do(r)
 	}
@@ -110,18 +113,16 @@ func (l *link) serve(r *request) {
 		}
 		l.rests[r.unit] = a.ended.Add(r.rest)
 	}
-	if l.dead == nil { // else the end of the session is the answer, to all who wait
-		r.answer <- a
-	}
+	return a
 }
 
 // do carries a request out through goburrow's client, or where that has no function for it, as the PDU that the request gives.
 func (l *link) do(r *request) ([]byte, error) {
-	packager := l.packager(r.unit)
+	l.speakTo(r.unit)
 	if r.pdu == nil {
-		return r.do(modbus.NewClient2(packager, l))
+		return r.do(l.client)
 	}
-	adu, err := packager.Encode(r.pdu)
+	adu, err := l.packager.Encode(r.pdu)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (l *link) do(r *request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	reply, err := packager.Decode(answered)
+	reply, err := l.packager.Decode(answered)
 	if err != nil {
 		return nil, err
 	}
@@ -139,16 +140,21 @@ func (l *link) do(r *request) ([]byte, error) {
 	return reply.Data, nil
 }
 
-// packager is goburrow's for the framing; the transport that it carries is never opened.
-func (l *link) packager(unit uint8) modbus.Packager {
-	if l.at.framing == tcp {
-		handler := &modbus.TCPClientHandler{}
-		handler.SlaveId = unit
-		return handler
+// speakTo makes goburrow's client one for the unit. The transports that its handlers carry are never opened.
+func (l *link) speakTo(unit uint8) {
+	switch {
+	case l.client != nil:
+	case l.at.framing == tcp:
+		h := &modbus.TCPClientHandler{}
+		l.packager, l.slave = h, &h.SlaveId
+	default:
+		h := &modbus.RTUClientHandler{}
+		l.packager, l.slave = h, &h.SlaveId
 	}
-	handler := &modbus.RTUClientHandler{}
-	handler.SlaveId = unit
-	return handler
+	if l.client == nil {
+		l.client = modbus.NewClient2(l.packager, l)
+	}
+	*l.slave = unit
 }
 
 // Send is modbus.Transporter: one request and its reply. A connection that broke since the last request is made anew

@@ -1,11 +1,11 @@
 // Package modbus reads and writes devices over Modbus TCP, RTU on a serial line, and RTU over TCP.
 //
-// One wire (a serial line, a host:port) has one owner and one request in flight, however many endpoints name it. Waiting
-// requests are served in order: outputs, devices that watch for fire or gas, the rest, and units that did not answer last
+// One wire (a serial line, a host:port) has one request in flight, however many endpoints name it. Requests have their turns
+// in order: outputs, devices that watch for fire or gas, the rest, and units that did not answer last
 // time. Each device has a poller that asks for one block of registers at a time, so that a long device lets others in
 // between two blocks.
 //
-//	wire     one session: connect, serve requests in turn, close
+//	wire     one session: connect, give the turns, close
 //	link     one exchange: write, read the reply, tell it from late, foreign and damaged ones
 //	frame    what a reply looks like in each framing
 //	poller   one device: when it is due, which blocks it takes, what became of them
@@ -17,7 +17,6 @@ import (
 	"context"
 	"fmt"
 	"regexp"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -130,8 +129,10 @@ func (d *driver) LogFrames(device string, until time.Time) bool {
 
 // Run polls the devices that are in service until ctx ends or the connection is lost.
 func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
+	var running sync.WaitGroup
+	defer running.Wait()
 	s := d.wire.join(d)
-	defer d.wire.leave(s, d)
+	defer d.wire.leave(s, d) // before it waits: where nobody else uses the port, what is under way ends at once
 	for up := false; !up; {
 		select {
 		case <-s.up:
@@ -161,27 +162,24 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	broken := make(chan error, len(d.devices))
-	var running sync.WaitGroup
 	for id, p := range pollers {
 		running.Go(func() {
 			defer func() {
 				if p := recover(); p != nil {
-					broken <- fmt.Errorf("modbus: poll of %s: %w: %v\n%s", id, drivers.ErrPanic, p, debug.Stack())
+					broken <- fmt.Errorf("modbus: poll of %s: %w", id, panicked(p))
 				}
 			}()
 			p.run(ctx, emit)
 		})
 	}
-	var err error
 	select {
 	case <-ctx.Done():
+		return nil
 	case <-s.done:
-		err = s.err
-	case err = <-broken:
+		return s.err
+	case err := <-broken:
+		return err
 	}
-	cancel()
-	running.Wait()
-	return err
 }
 
 const (

@@ -19,7 +19,7 @@ func TestPanicAnywhereIsAnErrorOfRun(t *testing.T) {
 		name, where string
 		break_      func(d *driver, p *peer) (mend func())
 	}{
-		{"while a frame is looked at, in the goroutine of the wire", "trapped.Read", func(d *driver, p *peer) func() {
+		{"while a frame is looked at, by who has the turn of the wire", "trapped.Read", func(d *driver, p *peer) func() {
 			d.wire.open = func(ctx context.Context, at place, l line) (port, error) {
 				conn, err := p.dial(ctx, at, l)
 				return trapped{conn.(net.Conn)}, err

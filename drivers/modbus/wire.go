@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +50,7 @@ const (
 	mostWaiting = 1000             // requests: the devices of a full bus, and writes
 )
 
-// request is what a driver asks of a unit. It is served by one goroutine a wire, one at a time.
+// request is what a driver asks of a unit. One is served at a time.
 type request struct {
 	class   class
 	unit    uint8
@@ -60,7 +62,8 @@ type request struct {
 	pdu     *modbus.ProtocolDataUnit // sent as it is, instead of do
 	ctx     context.Context          // of who asks: once it ended nobody wants the answer
 	queued  time.Time
-	answer  chan answer // holds one
+	served  bool          // it has the turn; guarded by the session's mu
+	first   chan struct{} // closed when it has the turn, where it had to wait
 }
 
 // answer is what became of a request.
@@ -70,20 +73,26 @@ type answer struct {
 	began, ended time.Time
 }
 
-// session is the use of a wire from connecting to losing it.
+// session is the use of a wire from connecting to losing it. Whoever asks uses the port by itself when it has the turn: the
+// wire is free, and no waiting request goes before it.
 type session struct {
 	wire   *wire
 	cancel context.CancelFunc
 	up     chan struct{} // closed when connected
 	done   chan struct{} // closed at the end, after the port
 	err    error         // why it ended; may be read after done
+	lost   chan error    // holds one: the connection was lost for good
+	free   chan struct{} // closed when the last turn is over, where one was being served at the end
 
 	mu       sync.Mutex
-	queue    []*request                  // guarded by mu
-	monitors map[*driver]drivers.Monitor // guarded by mu: who uses the session
-	wake     chan struct{}               // holds one: the queue has grown
+	open     bool                        // guarded by mu, as is all that follows: turns are given
+	busy     bool                        // one has the turn
+	queue    []*request                  // that wait for it
+	resting  *time.Timer                 // ends with the rest of a unit that is asked for, where all are
+	used     time.Duration               // of the wire, since it was told
+	monitors map[*driver]drivers.Monitor // who uses the session
 
-	link link // the owner's alone
+	link link // of who has the turn; before the first and after the last, the session's
 }
 
 // join makes the driver a user of the wire's session and begins one if there is none.
@@ -103,7 +112,7 @@ func (w *wire) begin(before *session) *session {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{
 		wire: w, cancel: cancel,
-		up: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
+		up: make(chan struct{}), done: make(chan struct{}), lost: make(chan error, 1), free: make(chan struct{}),
 		monitors: map[*driver]drivers.Monitor{},
 	}
 	s.link = link{at: w.at, line: w.line, open: w.open, door: w.door, delay: w.delay, ctx: ctx}
@@ -146,11 +155,12 @@ func (s *session) ended() bool {
 	}
 }
 
-// own connects and serves requests until ctx ends or the connection is lost for good. It is the only one to use the port.
+// own connects, lets requests have their turns, and returns with the port its own again when ctx has ended or the connection
+// is lost for good.
 func (s *session) own(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v\n%s", drivers.ErrPanic, p, debug.Stack())
+			err = panicked(p)
 		}
 	}()
 	if s.wire.door != nil {
@@ -170,44 +180,73 @@ func (s *session) own(ctx context.Context) (err error) {
 	if s.link.settle() != nil {
 		return nil
 	}
-	use := usage{since: time.Now()}
-	for {
-		now := time.Now()
-		if ratio, told := use.tell(now); told {
-			s.report(ratio)
-		}
-		r, wait := s.next(now)
-		if r == nil {
-			if s.wait(ctx, min(wait, use.left(now))) != nil {
-				return nil
-			}
-			continue
-		}
-		s.link.serve(r)
-		use.busy += time.Since(now)
-		if s.link.dead != nil {
-			return s.link.dead
+	s.begin()
+	defer s.end()
+	for window := time.Tick(busyWindow); ; {
+		select {
+		case <-window:
+			s.report()
+		case err := <-s.lost:
+			return err
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
 
-// wait returns when the queue has grown or the time is up, or with an error when ctx has ended.
-func (s *session) wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-s.wake:
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return ctx.Err()
-}
+func panicked(p any) error { return fmt.Errorf("%w: %v\n%s", drivers.ErrPanic, p, debug.Stack()) }
 
-// next takes the request to serve now out of the queue; if none may be served yet, it tells how long to wait.
-func (s *session) next(now time.Time) (*request, time.Duration) {
+// begin gives the first turn.
+func (s *session) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	best, wait := -1, busyWindow
+	s.open = true
+	s.give(time.Now())
+}
+
+// end gives no more turns and returns when the last is over.
+func (s *session) end() {
+	s.mu.Lock()
+	s.open = false
+	busy := s.busy
+	s.mu.Unlock()
+	if busy {
+		<-s.free
+	}
+}
+
+// give gives the turn to the request that is served next, if nobody has it. Where the units of all that wait rest, it does so
+// as soon as one may be asked. The caller holds mu.
+func (s *session) give(now time.Time) {
+	if !s.open || s.busy || len(s.queue) == 0 {
+		return
+	}
+	i, wait := s.next(now)
+	if i < 0 {
+		if s.resting == nil {
+			s.resting = time.AfterFunc(wait, s.giveAgain)
+		} else {
+			s.resting.Reset(wait)
+		}
+		return
+	}
+	r := s.queue[i]
+	s.queue = slices.Delete(s.queue, i, i+1)
+	s.busy, r.served = true, true
+	if r.first != nil {
+		close(r.first)
+	}
+}
+
+func (s *session) giveAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.give(time.Now())
+}
+
+// next is the place in the queue of the request to serve now, or -1 and how long to wait.
+func (s *session) next(now time.Time) (best int, wait time.Duration) {
+	best, wait = -1, time.Duration(math.MaxInt64)
 	for i, r := range s.queue {
 		if ready := s.link.rested(r.unit); ready.After(now) {
 			wait = min(wait, ready.Sub(now))
@@ -217,12 +256,7 @@ func (s *session) next(now time.Time) (*request, time.Duration) {
 			best = i
 		}
 	}
-	if best < 0 {
-		return nil, wait
-	}
-	r := s.queue[best]
-	s.queue = append(s.queue[:best], s.queue[best+1:]...)
-	return r, 0
+	return best, wait
 }
 
 // before tells whether r is served before other: by class, and in a class first come, first served.
@@ -240,62 +274,108 @@ func (r *request) turn(now time.Time) class {
 	return r.class
 }
 
-// ask queues a request and waits for its answer, the end of its context or that of the session.
+// ask carries a request out when it has its turn. It returns before that where the request's context or the session ends.
 func (s *session) ask(r *request) answer {
-	r.queued, r.answer = time.Now(), make(chan answer, 1)
+	r.queued, r.served, r.first = time.Now(), false, nil
+	if err := s.wait(r); err != nil {
+		return answer{err: err, began: r.queued, ended: time.Now()}
+	}
+	a, dead := s.serve(r)
+	if dead {
+		<-s.done
+		a.err = s.why()
+	}
+	return a
+}
+
+// wait returns when the request has its turn, or with the error for which it will have none.
+func (s *session) wait(r *request) error {
 	s.mu.Lock()
-	full := len(s.queue) >= mostWaiting
-	if !full {
-		s.queue = append(s.queue, r)
+	if len(s.queue) >= mostWaiting {
+		s.mu.Unlock()
+		return fmt.Errorf("%w: %d requests are waiting", errLost, mostWaiting)
+	}
+	s.queue = append(s.queue, r)
+	s.give(r.queued)
+	served := r.served
+	if !served {
+		r.first = make(chan struct{})
 	}
 	s.mu.Unlock()
-	if full {
-		return answer{err: fmt.Errorf("%w: %d requests are waiting", errLost, mostWaiting), began: r.queued, ended: r.queued}
+	if served {
+		return nil
 	}
 	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-	select {
-	case a := <-r.answer:
-		return a
+	case <-r.first:
+		return nil
 	case <-r.ctx.Done():
-		return answer{err: r.ctx.Err(), began: r.queued, ended: time.Now()}
-	case <-s.done:
-		err := errLost
-		if s.err != nil {
-			err = fmt.Errorf("%w: %w", errLost, s.err)
+		if s.withdraw(r) {
+			return r.ctx.Err()
 		}
-		return answer{err: err, began: r.queued, ended: time.Now()}
+		return nil // it has the turn, and finds that nobody wants the answer
+	case <-s.done:
+		return s.why()
 	}
 }
 
-func (s *session) report(ratio float64) {
+// withdraw takes a request out of the queue; false where it has its turn already.
+func (s *session) withdraw(r *request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r.served {
+		return false
+	}
+	s.queue = slices.DeleteFunc(s.queue, func(other *request) bool { return other == r })
+	return true
+}
+
+// serve carries a request out that has the turn, and passes the turn on; dead where the connection was lost for good by it.
+func (s *session) serve(r *request) (a answer, dead bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.link.dead = panicked(p)
+		}
+		dead = s.link.dead != nil
+		s.pass(a, s.link.dead)
+	}()
+	return s.link.serve(r), false
+}
+
+// pass ends a turn and gives the next one, unless the connection is dead.
+func (s *session) pass(a answer, dead error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = false
+	s.used += a.ended.Sub(a.began)
+	switch {
+	case !s.open:
+		close(s.free)
+	case dead != nil:
+		s.open = false
+		s.lost <- dead
+	default:
+		s.give(a.ended)
+	}
+}
+
+// why is the error of a session that has ended.
+func (s *session) why() error {
+	if s.err != nil {
+		return fmt.Errorf("%w: %w", errLost, s.err)
+	}
+	return errLost
+}
+
+// report tells the share of the last window in which the wire was in use.
+func (s *session) report() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ratio := min(1, float64(s.used)/float64(busyWindow))
+	s.used = 0
 	for _, m := range s.monitors {
 		m.Busy(ratio)
 	}
 }
-
-// usage is how long the wire was in use since a time.
-type usage struct {
-	since time.Time
-	busy  time.Duration
-}
-
-// tell is the share of time in use, once a window has passed.
-func (u *usage) tell(now time.Time) (ratio float64, told bool) {
-	passed := now.Sub(u.since)
-	if passed < busyWindow {
-		return 0, false
-	}
-	ratio = min(1, float64(u.busy)/float64(passed))
-	*u = usage{since: now}
-	return ratio, true
-}
-
-func (u *usage) left(now time.Time) time.Duration { return busyWindow - now.Sub(u.since) }
 
 // sleep waits, or returns the error of a context that ended.
 func sleep(ctx context.Context, d time.Duration) error {
