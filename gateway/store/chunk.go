@@ -67,9 +67,10 @@ var errChunk = errors.New("not a chunk of history")
 
 // packer encodes chunks; it is reused, since deflate is costly to set up.
 type packer struct {
-	plain []byte
-	out   bytes.Buffer
-	w     *flate.Writer
+	plain  []byte
+	values []float64
+	out    bytes.Buffer
+	w      *flate.Writer
 }
 
 func newPacker() *packer {
@@ -152,14 +153,14 @@ func (p *packer) raw(c chunk) []byte {
 		b = append(binary.AppendUvarint(b, uint64(run-i)), c.entries[i].code)
 		i = run
 	}
-	values := make([]float64, 0, len(c.entries))
+	p.values = p.values[:0]
 	for _, e := range c.entries {
 		if e.code < codeBad {
-			values = append(values, e.value)
+			p.values = append(p.values, e.value)
 		}
 	}
 	var noisy bool
-	p.plain, noisy = appendValues(b, values)
+	p.plain, noisy = appendValues(b, p.values)
 	if noisy { // it would cost ten times what the rest does, and save a tenth
 		return p.undeflated(timesInRun)
 	}

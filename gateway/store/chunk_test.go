@@ -76,7 +76,9 @@ func FuzzHistory(f *testing.F) {
 	p := newPacker()
 	c := chunk{from: ticks(noon), until: ticks(noon) + 100, entries: []entry{{0, codeGood, 23.4}, {10, codeBad + 3, 0}, {20, codeUncertain, math.Pi}}}
 	f.Add(p.raw(c))
-	h, _ := rollUp(c.from/hourTicks*hourTicks, []chunk{c})
+	var sums hourSums
+	sums.add(c.from/hourTicks*hourTicks, c)
+	h, _ := sums.minutes()
 	f.Add(p.pack(&h))
 	f.Add([]byte{1, 2, 3})
 	f.Add([]byte{2, 100, 40, 3, 0, 20, 1, 3, codeGood, asShortBits, 0, 1, 1})

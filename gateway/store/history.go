@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,9 +18,10 @@ import (
 // History keeps what every signal said, for charts that need no platform: every change for a day, and least, mean, greatest
 // and last of every minute for a month. A gap, a zero and a stale signal stay different things.
 //
-// Changes are in memory for five minutes, then one blob a signal goes to disk, all in one commit: a power cut takes at
-// most these five minutes (alarms are elsewhere, and on disk at once). When an hour is over its minutes are made of what is
-// on disk, so that there is one way to them, before a restart and after.
+// Changes are in memory for five minutes, or less where they are many; then each signal's go to disk as a row of its own, all
+// in one commit, and are not written again: a power cut takes at most these five minutes (alarms are elsewhere, and on disk at
+// once). When an hour is over its minutes are made of what is on disk, so that there is one way to them, before a restart and
+// after.
 type History struct {
 	store *Store
 	log   *slog.Logger
@@ -29,40 +31,54 @@ type History struct {
 	moving  chan struct{} // capacity 1: held while memory goes to disk, and by who looks, so that all is in one of the two, once
 
 	mu      sync.Mutex
-	tracks  map[string]*track
-	order   []*track
-	entries int     // in all tracks
-	late    []track // pieces of tracks that ended, as when the clock was set back
-	dropped int64   // changes that had no room
+	index   map[string]int32 // where a signal is in tracks and names
+	tracks  []track
+	names   []string
+	now     stretch   // what goes on
+	waiting []stretch // what ended, and is not yet written
+	heard   time.Time // when the latest readings came
+	dropped int       // changes that had no room
+
+	numbers []int64 // of signals in history_signals, 0 where not yet known; guarded by the writer of series
+	given   []int   // where numbers were given in a transaction that is not yet on disk; the same
 }
 
-// track is one signal's changes since they were last written.
+// track is what one signal said last: what a reading is held against, in one line of a processor's cache.
 type track struct {
-	name   string
-	number int64  // in history_signals; 0 is not yet known
-	next   *track // that came after it, last time
-	chunk
+	name  string
+	value float64
+	at    int64 // ticks
+	next  int32 // the signal that came after it, last time
+	code  uint8
 }
+
+const codeNone = math.MaxUint8 // of a track: it said nothing yet, or nobody knows what it says now
 
 const (
 	rawFor     = 24 * time.Hour
 	minutesFor = 30 * 24 * time.Hour
 
-	flushEvery  = 5 * time.Minute // also the period by which raw chunks are found
-	flushAtMost = time.Minute     // however much there is
-	fullAt      = 150_000         // changes in memory that are written before their time, 16 bytes each
-	mostChanges = 2 * fullAt      // and more are not kept
+	flushEvery  = 5 * time.Minute
+	flushAtMost = 40 * time.Second // however much there is; more than a slot, so that it is in a row of its own
+	fullAt      = 100_000          // changes in memory that are written before their time, 16 bytes each
+	mostChanges = 225_000          // and so many make a stretch that waits
+	mostWaiting = 225_000          // changes that wait for a disk that refuses them; then the oldest go
 
-	periodTicks  = int64(flushEvery/time.Second) * ticksPerSecond
-	hourTicks    = minutesOfHour * ticksPerMinute
-	signalBits   = 20 // a row is the period or hour, and below it the signal
-	rowsInACall  = 500
-	deleteAtOnce = 2000
-	nearby       = time.Minute
+	periodTicks   = int64(flushEvery/time.Second) * ticksPerSecond
+	slotTicks     = periodTicks / 8 // by which rows of changes are found
+	longestChunk  = 2 * periodTicks
+	lookBack      = longestChunk / slotTicks // slots that a chunk reaches over at the most
+	mostHeld      = int64(rawFor/time.Second) * ticksPerSecond
+	hourTicks     = minutesOfHour * ticksPerMinute
+	numberBits    = 17 // a row of changes is the slot, and below it the signal
+	signalBits    = 20 // a row of minutes is the hour, and below it the signal
+	signalsAtOnce = 250
+	deleteAtOnce  = 2000
+	nearby        = time.Minute
 )
 
 func newHistory(s *Store) *History {
-	return &History{store: s, log: s.log, full: make(chan struct{}, 1), moving: make(chan struct{}, 1), tracks: map[string]*track{}}
+	return &History{store: s, log: s.log, full: make(chan struct{}, 1), moving: make(chan struct{}, 1), index: map[string]int32{}}
 }
 
 // History is the history in series.db.
@@ -72,24 +88,36 @@ func (s *Store) History() *History { return s.history }
 func (h *History) Readings(now time.Time, batch []drivers.Reading) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var t *track
+	h.clockLocked(now)
+	came := ticks(now)
+	last := int32(-1)
 	for i := range batch {
-		if t != nil && t.next != nil && t.next.name == batch[i].Signal { // as it came last time
-			t = t.next
-		} else {
-			found := h.trackLocked(batch[i].Signal)
-			if t != nil {
-				t.next = found
+		r := &batch[i]
+		this := int32(-1)
+		if last >= 0 {
+			this = h.tracks[last].next
+		}
+		if this < 0 || h.tracks[this].name != r.Signal { // it does not come as it came last time
+			if this = h.trackLocked(r.Signal); this < 0 {
+				continue
 			}
-			t = found
+			if last >= 0 {
+				h.tracks[last].next = this
+			}
 		}
-		at := batch[i].Time
-		if now.Sub(at).Abs() > nearby { // as of a retained message: what was in between nobody heard
-			at = now
+		last = this
+		t := &h.tracks[this]
+		code, value := said(r)
+		if t.code == code && t.value == value {
+			continue
 		}
-		h.addLocked(t, ticks(at), &batch[i])
+		when := came
+		if now.Sub(r.Time).Abs() <= nearby { // else as of a retained message: what was in between nobody heard
+			when = ticks(r.Time)
+		}
+		h.addLocked(this, when, code, value)
 	}
-	if h.entries >= fullAt {
+	if h.now.n >= fullAt {
 		select {
 		case h.full <- struct{}{}:
 		default:
@@ -97,55 +125,97 @@ func (h *History) Readings(now time.Time, batch []drivers.Reading) {
 	}
 }
 
-func (h *History) trackLocked(name string) *track {
-	t := h.tracks[name]
-	if t == nil {
-		t = &track{name: name}
-		h.tracks[name] = t
-		h.order = append(h.order, t)
+// clockLocked sees whether the clock was set since the latest readings.
+func (h *History) clockLocked(now time.Time) {
+	if !h.heard.IsZero() && (now.Round(0).Sub(h.heard.Round(0))-now.Sub(h.heard)).Abs() > nearby {
+		h.partLocked(ticks(h.heard))
 	}
-	return t
+	h.heard = now
 }
 
-func (h *History) addLocked(t *track, at int64, r *drivers.Reading) {
-	e := entry{code: codeOf(r), value: r.Value}
-	if e.code < codeBad && (math.IsNaN(e.value) || math.IsInf(e.value, 0)) {
-		e.code = codeOf(&drivers.Reading{Reason: drivers.Decode})
+// partLocked ends what goes on; nothing is held over to what comes, as the time between is none that passed.
+func (h *History) partLocked(at int64) {
+	h.endLocked(at)
+	for i := range h.tracks {
+		h.tracks[i].code = codeNone
 	}
-	if e.code >= codeBad {
-		e.value = 0
+}
+
+// trackLocked is where a signal is; -1 where there are more than rows can tell apart.
+func (h *History) trackLocked(name string) int32 {
+	if i, ok := h.index[name]; ok {
+		return i
 	}
-	if n := len(t.entries); n == 0 {
-		t.from = at
-	} else {
-		last := t.entries[n-1]
-		if last.code == e.code && last.value == e.value {
-			return
-		}
-		switch now := t.from + int64(last.at); {
-		case at >= now-ticksPerSecond: // a little out of order is the order in which it came
-			at = max(at, now)
-		default:
-			h.endLocked(t, now)
-			t.from = at
-		}
+	i := int32(len(h.tracks))
+	if i == 1<<numberBits {
+		return -1
 	}
-	if h.entries >= mostChanges {
-		h.dropped++
+	h.index[name] = i
+	h.tracks = append(h.tracks, track{name: name, next: -1, code: codeNone})
+	h.names = append(h.names, name)
+	return i
+}
+
+// said is what a reading says, as history keeps it.
+func said(r *drivers.Reading) (code uint8, value float64) {
+	if code = codeOf(r); code >= codeBad {
+		return code, 0
+	}
+	if math.IsNaN(r.Value) || math.IsInf(r.Value, 0) {
+		return codeOf(&drivers.Reading{Reason: drivers.Decode}), 0
+	}
+	return code, r.Value
+}
+
+func (h *History) addLocked(i int32, at int64, code uint8, value float64) {
+	t := &h.tracks[i]
+	if t.code != codeNone && at < t.at && at >= t.at-ticksPerSecond {
+		at = t.at // a little out of order is the order in which it came
+	}
+	if h.now.n >= mostChanges {
+		h.continueLocked(at)
+	}
+	if h.now.n == 0 {
+		h.now.from = at
+	}
+	t.at, t.code, t.value = at, code, value
+	h.now.add(i, at, code, value)
+}
+
+// endLocked ends what goes on; it waits to be written. Where too much waits, the oldest go.
+func (h *History) endLocked(until int64) {
+	if h.now.n == 0 {
 		return
 	}
-	e.at = int32(min(at-t.from, math.MaxInt32))
-	t.entries = append(t.entries, e)
-	h.entries++
+	h.now.until = until
+	h.waiting = append(h.waiting, h.now)
+	h.now = stretch{}
+	h.boundLocked()
 }
 
-// endLocked sets a track's piece aside until it is written; what goes on begins empty.
-func (h *History) endLocked(t *track, until int64) {
-	piece := *t
-	piece.until = until
-	h.late = append(h.late, piece)
-	h.entries += 10 // about what a piece takes beside its entries
-	t.entries = nil
+// continueLocked ends what goes on, and begins anew with what each signal holds.
+func (h *History) continueLocked(at int64) {
+	h.endLocked(at)
+	h.now.from = at
+	for i := range h.tracks {
+		if t := &h.tracks[i]; t.code != codeNone {
+			t.at = max(t.at, at)
+			h.now.add(int32(i), t.at, t.code, t.value)
+		}
+	}
+}
+
+func (h *History) boundLocked() {
+	n := 0
+	for i := len(h.waiting) - 1; i >= 0; i-- {
+		if n += h.waiting[i].n; n > mostWaiting {
+			for _, gone := range h.waiting[:i+1] {
+				h.dropped += gone.n
+			}
+			h.waiting = slices.Clone(h.waiting[i+1:])
+			return
+		}
+	}
 }
 
 // ticks is a time in the resolution of history.
@@ -211,107 +281,97 @@ func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
 	}
 	h.moving <- struct{}{}
 	defer func() { <-h.moving }()
-	pieces := h.takePieces(ticks(now))
+	taken := h.take(ticks(now))
 	err := h.store.series.write(ctx, func(tx *sql.Tx) error {
+		// More than one chunk has the same row where the clock was set back, and where the gateway was started again.
 		insert, err := tx.Prepare(`INSERT INTO history_raw VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = CAST(body || excluded.body AS BLOB)`)
 		if err != nil {
 			return err
 		}
 		defer insert.Close()
-		for i := range pieces {
-			t := &pieces[i]
-			t.number = h.number(t.name)
-			if err := h.numbered(tx, t); err != nil {
-				return err
-			}
-			if _, err := insert.Exec(rowOfPeriod(t.from/periodTicks, t.number), framed(p.raw(t.chunk))); err != nil {
+		for _, i := range h.given { // by one that failed
+			h.numbers[i] = 0
+		}
+		h.given = nil
+		for i := range taken {
+			if err := h.write(tx, insert, p, &taken[i]); err != nil {
 				return err
 			}
 		}
 		return nil
-	}, nil)
-	h.settle(pieces, err)
-	if err != nil {
-		return fmt.Errorf("store: write history of %d signals: %w", len(pieces), err)
+	}, func() { h.given = nil })
+	if err == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = append(taken, h.waiting...)
+	h.boundLocked()
+	return fmt.Errorf("store: write history: %w", err)
+}
+
+// take takes what is to be written out of memory.
+func (h *History) take(now int64) []stretch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.continueLocked(now)
+	taken := h.waiting
+	h.waiting = nil
+	return taken
+}
+
+// write writes what signals said in one stretch.
+func (h *History) write(tx *sql.Tx, insert *sql.Stmt, p *packer, s *stretch) error {
+	h.mu.Lock()
+	names := h.names
+	h.mu.Unlock()
+	h.numbers = append(h.numbers, make([]int64, len(names)-len(h.numbers))...)
+	var memory []entry
+	for first := 0; first < len(names); first += signalsAtOnce {
+		for n, list := range s.of(first, min(first+signalsAtOnce, len(names)), &memory) {
+			if len(list) == 0 {
+				continue
+			}
+			number, err := h.number(tx, first+n, names[first+n])
+			if err != nil {
+				return err
+			}
+			if number >= 1<<numberBits {
+				continue // so many names the site never had at once
+			}
+			for _, c := range s.pieces(list) {
+				if _, err := insert.Exec(rowOfSlot(c.from/slotTicks, number), framed(p.raw(c))); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return nil
 }
 
-// takePieces takes what is to be written out of memory.
-func (h *History) takePieces(now int64) []track {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	pieces := h.late
-	h.late, h.entries = nil, 0
-	for _, t := range h.order {
-		n := len(t.entries)
-		if n == 0 {
-			continue
-		}
-		held := t.entries[n-1]
-		piece := *t
-		piece.until = max(now, t.from+int64(held.at))
-		pieces = append(pieces, piece)
-		held.at = 0
-		t.entries, t.from = append(make([]entry, 0, n), held), piece.until
-		h.entries++
+// number is the number of a signal in the file.
+func (h *History) number(tx *sql.Tx, i int, name string) (number int64, err error) {
+	if number = h.numbers[i]; number > 0 {
+		return number, nil
 	}
-	return pieces
+	if _, err := tx.Exec(`INSERT INTO history_signals (name) VALUES (?) ON CONFLICT DO NOTHING`, name); err != nil {
+		return 0, err
+	}
+	if err := tx.QueryRow(`SELECT id FROM history_signals WHERE name = ?`, name).Scan(&number); err != nil {
+		return 0, err
+	}
+	h.numbers[i], h.given = number, append(h.given, i)
+	return number, nil
 }
 
-// settle keeps the numbers that were given. Where the disk failed, the pieces wait, as far as there is room.
-func (h *History) settle(pieces []track, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err == nil {
-		for i := range pieces {
-			if t := h.tracks[pieces[i].name]; t != nil {
-				t.number = pieces[i].number
-			}
-		}
-		return
-	}
-	waiting := 0
-	for i := len(pieces) - 1; i >= 0; i-- {
-		if waiting += len(pieces[i].entries); waiting > mostChanges {
-			pieces = pieces[i+1:] // the oldest go
-			break
-		}
-	}
-	h.late = append(pieces, h.late...)
-}
+// forget makes all numbers be asked again: the file is another. The caller is the writer of series.
+func (h *History) forget() { clear(h.numbers) }
 
-// number is the known number of a signal, 0 where it is not known.
-func (h *History) number(name string) int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t := h.tracks[name]; t != nil {
-		return t.number
-	}
-	return 0
-}
+// rowOfSlot is the row of a signal's changes. Eight slots are a period of five minutes; an earlier version had one row of a
+// period, as period << 20 | signal: that of its first slot.
+func rowOfSlot(slot, number int64) int64 { return slot<<numberBits | number }
 
-// forget makes all numbers be asked again: the file is another.
-func (h *History) forget() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range h.order {
-		t.number = 0
-	}
-}
-
-// numbered gives a track its number in the file.
-func (h *History) numbered(tx *sql.Tx, t *track) error {
-	if t.number > 0 {
-		return nil
-	}
-	if _, err := tx.Exec(`INSERT INTO history_signals (name) VALUES (?) ON CONFLICT DO NOTHING`, t.name); err != nil {
-		return err
-	}
-	return tx.QueryRow(`SELECT id FROM history_signals WHERE name = ?`, t.name).Scan(&t.number)
-}
-
-func rowOfPeriod(period, number int64) int64 { return period<<signalBits | number }
+func rowOfHour(hour, number int64) int64 { return hour<<signalBits | number }
 
 // framed is a chunk with its length before it: a row holds all chunks of its period, one after the other.
 func framed(b []byte) []byte { return append(binary.AppendUvarint(nil, uint64(len(b))), b...) }

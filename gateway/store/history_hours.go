@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -28,8 +29,8 @@ func (h *History) rollUp(ctx context.Context, p *packer, now time.Time) error {
 			return nil
 		}
 		// The last signal is written last, so a hour that was interrupted is made again as a whole.
-		for n := 0; n < len(numbers); n += rowsInACall {
-			if err := h.rollUpSome(ctx, p, hour, numbers[n:min(n+rowsInACall, len(numbers))]); err != nil {
+		for n := 0; n < len(numbers); n += signalsAtOnce {
+			if err := h.rollUpSome(ctx, p, hour, numbers[n:min(n+signalsAtOnce, len(numbers))]); err != nil {
 				return fmt.Errorf("store: roll up history: %w", err)
 			}
 		}
@@ -52,14 +53,14 @@ func (h *History) rolled(ctx context.Context) (hour int64, numbers []int64, err 
 	return hour, numbers, err
 }
 
-// hourWithChanges is the first hour, this one or after it, that may have changes; what is written with the period before an
-// hour may reach into it.
+// hourWithChanges is the first hour, this one or after it, that may have changes; what began a little before an hour may
+// reach into it.
 func (h *History) hourWithChanges(ctx context.Context, hour int64) (int64, error) {
 	first := int64(math.MaxInt64)
 	err := h.store.series.read(ctx, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, `SELECT COALESCE(MIN(id), ?) FROM history_raw WHERE id >= ?`, first, rowOfPeriod(hour*hourTicks/periodTicks-1, 0)).Scan(&first)
+		return db.QueryRowContext(ctx, `SELECT COALESCE(MIN(id), ?) FROM history_raw WHERE id >= ?`, first, rowOfSlot(hour*hourTicks/slotTicks-lookBack, 0)).Scan(&first)
 	})
-	return max(hour, (first>>signalBits)*periodTicks/hourTicks), err
+	return max(hour, (first>>numberBits)*slotTicks/hourTicks), err
 }
 
 func (h *History) rolledUp(ctx context.Context, hour int64) error {
@@ -82,14 +83,22 @@ func (h *History) rollUpSome(ctx context.Context, p *packer, at int64, numbers [
 		if err != nil {
 			return err
 		}
-		defer raw.close()
-		for _, number := range numbers {
-			chunks, err := raw.chunks(ctx, number, at*hourTicks, (at+1)*hourTicks)
-			if err != nil {
-				return err
+		defer raw.find.Close()
+		sums := map[int64]*hourSums{}
+		err = raw.each(ctx, numbers[0], numbers[len(numbers)-1], at*hourTicks, (at+1)*hourTicks, func(number int64, c chunk) {
+			if sums[number] == nil {
+				sums[number] = &hourSums{}
 			}
-			if minutes, any := rollUp(at*hourTicks, chunks); any {
-				rows = append(rows, row{rowOfPeriod(at, number), append([]byte(nil), p.pack(&minutes)...)})
+			sums[number].add(at*hourTicks, c)
+		})
+		if err != nil {
+			return err
+		}
+		for _, number := range numbers {
+			if s := sums[number]; s != nil {
+				if minutes, any := s.minutes(); any {
+					rows = append(rows, row{rowOfHour(at, number), slices.Clone(p.pack(&minutes))})
+				}
 			}
 		}
 		return nil
@@ -121,14 +130,14 @@ func (h *History) expire(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("store: hours of history: %w", err)
 	}
-	made := ((rolled+1)*hourTicks - 1) / periodTicks // the last period may reach into the hour after
+	made := (rolled+1)*hourTicks/slotTicks - lookBack // what is later may reach into the hour after
 	for table, before := range map[string]int64{
-		"history_raw":     min(ticks(now.Add(-rawFor-time.Hour))/periodTicks, made),
-		"history_minutes": ticks(now.Add(-minutesFor-time.Hour)) / hourTicks,
+		"history_raw":     rowOfSlot(min(ticks(now.Add(-rawFor-time.Hour))/slotTicks, made), 0),
+		"history_minutes": rowOfHour(ticks(now.Add(-minutesFor-time.Hour))/hourTicks, 0),
 	} {
 		for more := true; more; {
 			err := h.store.series.write(ctx, func(tx *sql.Tx) error {
-				done, err := tx.Exec(`DELETE FROM `+table+` WHERE id IN (SELECT id FROM `+table+` WHERE id < ? LIMIT ?)`, before<<signalBits, deleteAtOnce)
+				done, err := tx.Exec(`DELETE FROM `+table+` WHERE id IN (SELECT id FROM `+table+` WHERE id < ? LIMIT ?)`, before, deleteAtOnce)
 				if err != nil {
 					return err
 				}
@@ -144,7 +153,7 @@ func (h *History) expire(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// reader of raw chunks, with its statement prepared.
+// rawChunks reads chunks of changes, with its statement prepared.
 type rawChunks struct {
 	find *sql.Stmt
 	u    *unpacker
@@ -152,28 +161,30 @@ type rawChunks struct {
 
 func rawReader(ctx context.Context, db *sql.DB) (r rawChunks, err error) {
 	r.u = newUnpacker()
-	r.find, err = db.PrepareContext(ctx, `SELECT body FROM history_raw WHERE id = ?`)
+	r.find, err = db.PrepareContext(ctx, `WITH RECURSIVE slots (id) AS (SELECT ? UNION ALL SELECT id + ? FROM slots WHERE id < ?)
+SELECT r.id, r.body FROM slots CROSS JOIN history_raw AS r ON r.id BETWEEN slots.id + ? AND slots.id + ?`)
 	return r, err
 }
 
-func (r rawChunks) close() { r.find.Close() }
-
-// chunks are those of a signal that say something of a stretch of time. A chunk may begin a period before it.
-func (r rawChunks) chunks(ctx context.Context, number, from, to int64) (all []chunk, err error) {
-	for period := from/periodTicks - 1; period <= (to-1)/periodTicks; period++ {
-		var body []byte
-		err := r.find.QueryRowContext(ctx, rowOfPeriod(period, number)).Scan(&body)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
-			return nil, err
+// each hands over the chunks of signals, from number first to last, that say something of a stretch of time, each signal's in
+// the order of time.
+func (r rawChunks) each(ctx context.Context, first, last, from, to int64, do func(number int64, c chunk)) error {
+	rows, err := r.find.QueryContext(ctx, rowOfSlot(from/slotTicks-lookBack, 0), 1<<numberBits, rowOfSlot((to-1)/slotTicks, 0), first, last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id int64
+		var body sql.RawBytes
+		if err := rows.Scan(&id, &body); err != nil {
+			return err
 		}
 		for _, c := range r.u.chunks(body) {
 			if c.until > from && c.from < to || c.from == c.until && c.from == from {
-				all = append(all, c)
+				do(id&(1<<numberBits-1), c)
 			}
 		}
 	}
-	return all, nil
+	return rows.Err()
 }

@@ -63,17 +63,15 @@ func (h *History) query(ctx context.Context, now time.Time, signal string, from,
 // inMemory are the chunks of a signal that are not yet written; the last goes on until now.
 func (h *History) inMemory(now time.Time, signal string) (chunks []chunk) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i := range h.late {
-		if h.late[i].name == signal {
-			chunks = append(chunks, h.late[i].chunk)
-		}
+	i, known := h.index[signal]
+	stretches := append(slices.Clone(h.waiting), h.now.seen(ticks(now)))
+	h.mu.Unlock()
+	if !known {
+		return nil
 	}
-	if t := h.tracks[signal]; t != nil && len(t.entries) > 0 {
-		c := t.chunk
-		c.entries = slices.Clone(c.entries)
-		c.until = max(ticks(now), c.from+int64(c.entries[len(c.entries)-1].at))
-		chunks = append(chunks, c)
+	for n := range stretches {
+		var memory []entry
+		chunks = append(chunks, stretches[n].pieces(stretches[n].of(int(i), int(i)+1, &memory)[0])...)
 	}
 	return chunks
 }
@@ -110,7 +108,12 @@ func (q *steps) fromDisk(ctx context.Context, db *sql.DB, signal string) error {
 	if err != nil {
 		return err
 	}
-	defer raw.close()
+	defer raw.find.Close()
+	changes := func(at int64) (chunks []chunk, err error) {
+		from, to := max(at*hourTicks, q.from), min((at+1)*hourTicks, q.to)
+		err = raw.each(ctx, number, number, from, to, func(_ int64, c chunk) { chunks = append(chunks, c) })
+		return chunks, err
+	}
 	byMinute, err := db.PrepareContext(ctx, `SELECT body FROM history_minutes WHERE id = ?`)
 	if err != nil {
 		return err
@@ -119,7 +122,7 @@ func (q *steps) fromDisk(ctx context.Context, db *sql.DB, signal string) error {
 	for at := q.from / hourTicks; at*hourTicks < q.to; at++ {
 		var chunks []chunk
 		if q.step < ticksPerMinute {
-			if chunks, err = raw.chunks(ctx, number, max(at*hourTicks, q.from), min((at+1)*hourTicks, q.to)); err != nil {
+			if chunks, err = changes(at); err != nil {
 				return err
 			}
 		}
@@ -129,7 +132,7 @@ func (q *steps) fromDisk(ctx context.Context, db *sql.DB, signal string) error {
 				return err
 			}
 			if !found && q.step >= ticksPerMinute {
-				if chunks, err = raw.chunks(ctx, number, max(at*hourTicks, q.from), min((at+1)*hourTicks, q.to)); err != nil {
+				if chunks, err = changes(at); err != nil {
 					return err
 				}
 			}
@@ -173,7 +176,7 @@ func (c chunk) cut(begin, end int64) chunk {
 // minutes adds the minutes of an hour, and tells whether there are any. One that cannot be read is none.
 func (q *steps) minutes(ctx context.Context, find *sql.Stmt, u *unpacker, at, number int64) (found bool, err error) {
 	var body []byte
-	err = find.QueryRowContext(ctx, rowOfPeriod(at, number)).Scan(&body)
+	err = find.QueryRowContext(ctx, rowOfHour(at, number)).Scan(&body)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -150,7 +151,7 @@ func TestHistoryExpires(t *testing.T) {
 		r.keep(at.Add(time.Hour))
 	}
 	r.keep(noon)
-	for table, most := range map[string]int{"history_raw": 20, "history_minutes": 31 * 2} {
+	for table, most := range map[string]int{"history_raw": 26 * 12, "history_minutes": 31 * 24} {
 		n := 0
 		if err := r.s.series.readers.QueryRow(`SELECT COUNT(*) FROM ` + table).Scan(&n); err != nil || n == 0 || n > most {
 			t.Errorf("%s: %d rows, %v", table, n, err)
@@ -228,8 +229,8 @@ func TestHistoryExpiresOnAFullDiskToo(t *testing.T) {
 			}
 		}
 	}
-	full(noon.Add(30*time.Hour), 1, 1)    // that of the second hour, which has no minutes
-	full(noon.Add(32*24*time.Hour), 1, 0) // a month later
+	full(noon.Add(30*time.Hour), 6, 1)    // those of the second hour, which has no minutes, and what may reach into it
+	full(noon.Add(32*24*time.Hour), 6, 0) // a month later
 }
 
 func TestAClockSetBackMakesTwoPieces(t *testing.T) {
@@ -245,6 +246,86 @@ func TestAClockSetBackMakesTwoPieces(t *testing.T) {
 12:01:30 2 2 2 2 good 0 bad 0`)
 }
 
+// A clock that is set far ahead holds nothing over the time that never passed (RE05).
+func TestAClockSetAheadHoldsNothingInBetween(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	year := noon.AddDate(1, 0, 0)
+	r.says(noon, "a.n", 1)
+	r.says(noon.Add(time.Minute), "a.m", 1)
+	r.h.partLocked(ticks(noon.Add(time.Minute))) // by the difference of the clocks, which a test cannot set
+	r.says(year, "a.n", 1)
+	r.keep(year.Add(time.Minute))
+	r.wants("a.n", noon, noon.Add(2*time.Minute), 2, "12:00:00 1 1 1 1 good 60 bad 0\n12:01:00 good 0 bad 0")
+	r.wants("a.n", year.Add(-time.Minute), year.Add(time.Minute), 2, "11:59:00 good 0 bad 0\n12:00:00 1 1 1 1 good 60 bad 0")
+	r.wants("a.m", noon.Add(time.Minute), noon.Add(2*time.Minute), 1, "12:01:00 1 1 1 1 good 0 bad 0")
+}
+
+// SF04: a disk that was full for hours leaves no gap behind, where memory had room for it.
+func TestADiskThatWasFullForHoursLeavesNoGap(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	r.says(noon, "a.n", 1)
+	r.says(noon.Add(time.Hour), "a.n", 2)
+	r.keep(noon.Add(3 * time.Hour))
+	want := "12:00:00 1 1 1 1 good 3600 bad 0\n13:00:00 2 2 2 2 good 3600 bad 0\n14:00:00 2 2 2 2 good 3600 bad 0"
+	r.wants("a.n", noon, noon.Add(3*time.Hour), 3, want)
+	r.wants("a.n", noon.Add(150*time.Minute), noon.Add(150*time.Minute+20*time.Second), 2,
+		"14:30:00 2 2 2 2 good 10 bad 0\n14:30:10 2 2 2 2 good 10 bad 0")
+}
+
+// What an earlier version wrote, all changes of five minutes of a signal in one row, is read beside what this one writes.
+func TestHistoryOfAnEarlierVersionIsRead(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(t, dir)
+	r.says(noon, "a.n", 1)
+	r.keep(noon.Add(time.Minute))
+	p := newPacker()
+	var body []byte
+	for minute := int64(1); minute < 5; minute++ {
+		from := ticks(noon) + minute*ticksPerMinute
+		body = append(body, framed(p.raw(chunk{from: from, until: from + ticksPerMinute, entries: []entry{{value: float64(minute)}}}))...)
+	}
+	_, err := r.s.series.conn.ExecContext(t.Context(), `UPDATE history_raw SET id = ?, body = CAST(body || ? AS BLOB)`, ticks(noon)/3000<<20|1, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.s.Close()
+	r = newRecorder(t, dir)
+	r.says(noon.Add(5*time.Minute), "a.n", 7)
+	r.keep(noon.Add(6 * time.Minute))
+	want := `
+12:00:00 1 1 1 1 good 60 bad 0
+12:01:00 1 1 1 1 good 60 bad 0
+12:02:00 2 2 2 2 good 60 bad 0
+12:03:00 3 3 3 3 good 60 bad 0
+12:04:00 4 4 4 4 good 60 bad 0
+12:05:00 7 7 7 7 good 60 bad 0`
+	r.wants("a.n", noon, noon.Add(6*time.Minute), 6, want)
+	r.keep(noon.Add(time.Hour + time.Minute))
+	r.wants("a.n", noon, noon.Add(6*time.Minute), 6, want)
+	r.wants("a.n", noon.Add(4*time.Minute), noon.Add(4*time.Minute+10*time.Second), 1, "12:04:00 4 4 4 4 good 10 bad 0")
+}
+
+// Each flush writes rows of its own: what is on disk is not written again.
+func TestWhatIsWrittenIsNotWrittenAgain(t *testing.T) {
+	r := newRecorder(t, t.TempDir())
+	for second := range 600 {
+		now := noon.Add(time.Duration(second) * time.Second)
+		for _, name := range names[:200] {
+			r.says(now, name, float64(second)/3)
+		}
+		if second%60 == 59 {
+			r.keep(now)
+		}
+	}
+	rows, bytes := int64(0), int64(0)
+	if err := r.s.series.readers.QueryRow(`SELECT COUNT(*), SUM(LENGTH(body)) FROM history_raw`).Scan(&rows, &bytes); err != nil || rows != 200*10 {
+		t.Errorf("%d rows, want one of each signal and flush; %v", rows, err)
+	}
+	if written := r.s.Written()[SeriesFile]; written > 3*bytes {
+		t.Errorf("%d bytes written for %d", written, bytes)
+	}
+}
+
 // An old time of its own, as of a retained message, says nothing of the time in between.
 func TestARetainedValueBeginsWhenItCame(t *testing.T) {
 	r := newRecorder(t, t.TempDir())
@@ -255,11 +336,11 @@ func TestARetainedValueBeginsWhenItCame(t *testing.T) {
 
 func TestMemoryOfHistoryIsBounded(t *testing.T) {
 	r := newRecorder(t, t.TempDir())
-	for i := range mostChanges + 1000 {
+	for i := range mostChanges + mostWaiting + 1000 {
 		r.says(noon.Add(time.Duration(i)*100*time.Millisecond), "a.n", float64(i))
 	}
-	if r.h.entries > mostChanges || r.h.dropped == 0 || len(r.h.full) != 1 {
-		t.Errorf("%d changes, %d dropped, %d woken", r.h.entries, r.h.dropped, len(r.h.full))
+	if r.h.now.n > mostChanges || len(r.h.waiting) != 1 || r.h.waiting[0].n > mostWaiting || r.h.dropped == 0 || len(r.h.full) != 1 {
+		t.Errorf("%d changes and %d stretches, %d dropped, %d woken", r.h.now.n, len(r.h.waiting), r.h.dropped, len(r.h.full))
 	}
 	r.s.reserve = math.MaxInt64 // a full disk
 	for range 5 {
@@ -322,6 +403,50 @@ func BenchmarkHistory(b *testing.B) {
 	b.ReportMetric(float64(minutes)/hours*24*30/1e6, "MB/month")
 	b.ReportMetric(float64(s.Written()[SeriesFile])/hours*24/1e6, "MB-written/day")
 	b.ReportMetric(float64(took.Nanoseconds())/(signals*hours*3600), "ns/value")
+}
+
+// BenchmarkHistoryOfFloats keeps ten minutes of 5,000 signals whose every bit changes each second, as the daemon does it: what
+// is written a day, what a value costs, and what is in memory before it is written.
+func BenchmarkHistoryOfFloats(b *testing.B) {
+	s := openAt(b, b.TempDir())
+	h, random := s.History(), rand.New(rand.NewPCG(1, 2))
+	const signals, seconds, each = 5000, 600, 40
+	devices := make([][]drivers.Reading, 200)
+	for i := range signals {
+		at := i % len(devices)
+		devices[at] = append(devices[at], drivers.Reading{Signal: fmt.Sprint("device-", at, ".signal-", i), Quality: drivers.Good})
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var took time.Duration
+	live := uint64(0)
+	for second := range seconds {
+		now := noon.Add(time.Duration(second) * time.Second)
+		for _, batch := range devices {
+			for i := range batch {
+				batch[i].Time, batch[i].Value = now, float64(float32(200+random.NormFloat64()))
+			}
+			began := time.Now()
+			h.Readings(now, batch)
+			took += time.Since(began)
+		}
+		if second%each == each-1 {
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			live = max(live, after.HeapAlloc-before.HeapAlloc)
+			if err := h.Keep(b.Context(), now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	runtime.ReadMemStats(&after)
+	for b.Loop() {
+	}
+	b.ReportMetric(float64(s.Written()[SeriesFile])/seconds*86400/1e9, "GB-written/day")
+	b.ReportMetric(float64(took.Nanoseconds())/(signals*seconds), "ns/value-in-the-hub")
+	b.ReportMetric(float64(live)/1e6, "MB-in-memory")
+	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/(signals*seconds), "B-allocated/value")
 }
 
 var names = func() (list [1000]string) {

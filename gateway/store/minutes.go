@@ -190,16 +190,20 @@ func spread(sums []sum, from, step int64, c chunk) {
 	}
 }
 
-// rollUp is the hour from `from` on that the chunks of a signal say; false where they say nothing of it.
-func rollUp(from int64, chunks []chunk) (h hour, any bool) {
-	var sums [minutesOfHour]sum
-	for _, c := range chunks {
-		if c.until >= from {
-			spread(sums[:], from, ticksPerMinute, c)
-		}
+// hourSums are the sums of the minutes of an hour.
+type hourSums [minutesOfHour]sum
+
+// add adds what a chunk says of the hour from `from` on.
+func (s *hourSums) add(from int64, c chunk) {
+	if c.until >= from {
+		spread(s[:], from, ticksPerMinute, c)
 	}
-	for i := range sums {
-		s := &sums[i]
+}
+
+// minutes are those of the hour; false where nothing is known of it.
+func (s *hourSums) minutes() (h hour, any bool) {
+	for i := range s {
+		s := &s[i]
 		if s.any && s.good == 0 { // it was there for an instant
 			s.good = 1
 		}

@@ -74,7 +74,7 @@ func (p *Past) open(ctx context.Context) error {
 	}
 	p.exact = math.MaxInt64
 	if first.Valid {
-		p.exact = ((first.Int64>>signalBits)*periodTicks + hourTicks - 1) / hourTicks
+		p.exact = ((first.Int64>>numberBits)*slotTicks + hourTicks - 1) / hourTicks
 	}
 	_, err := collect(ctx, p.db, func(rows *sql.Rows) (none struct{}, err error) {
 		var number int64
@@ -132,21 +132,22 @@ type pastRow struct {
 	body   []byte
 }
 
-func (p *Past) rows(ctx context.Context, table string, from, to int64) ([]pastRow, error) {
+// rows are those of a table from one row to before another; bits of them say the signal.
+func (p *Past) rows(ctx context.Context, table string, from, to int64, bits int) ([]pastRow, error) {
 	return collect(ctx, p.db, func(rows *sql.Rows) (r pastRow, err error) {
 		err = rows.Scan(&r.number, &r.body)
-		r.number &= 1<<signalBits - 1
+		r.number &= 1<<bits - 1
 		return r, err
-	}, `SELECT id, body FROM `+table+` WHERE id >= ? AND id < ? ORDER BY id`, from<<signalBits, to<<signalBits)
+	}, `SELECT id, body FROM `+table+` WHERE id >= ? AND id < ? ORDER BY id`, from, to)
 }
 
-// changes are those of a period, from a tick on. A chunk may begin in the period before.
+// changes are those of a period, from a tick on. A chunk may have begun before.
 func (p *Past) changes(ctx context.Context, period, from int64) (said []Said, err error) {
-	rows, err := p.rows(ctx, "history_raw", period-1, period+1)
+	end := (period + 1) * periodTicks
+	rows, err := p.rows(ctx, "history_raw", rowOfSlot(period*periodTicks/slotTicks-lookBack, 0), rowOfSlot(end/slotTicks, 0), numberBits)
 	if err != nil {
 		return nil, err
 	}
-	end := (period + 1) * periodTicks
 	for _, r := range rows {
 		for _, c := range p.u.chunks(r.body) {
 			if c.until <= from || c.from >= end {
@@ -184,7 +185,7 @@ func pieceOf(signal string, from, until int64, e entry) Said {
 
 // minutes are those of an hour, from a tick on; false where there are none.
 func (p *Past) minutes(ctx context.Context, at, from int64) (said []Said, some bool, err error) {
-	rows, err := p.rows(ctx, "history_minutes", at, at+1)
+	rows, err := p.rows(ctx, "history_minutes", rowOfHour(at, 0), rowOfHour(at+1, 0), signalBits)
 	if err != nil {
 		return nil, false, err
 	}
