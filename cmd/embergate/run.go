@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -51,13 +50,15 @@ type daemonOf struct {
 func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 	levels := logs.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	defer levels.Close()
+	frugal()
 	d := &daemonOf{cmd, file, slog.New(levels), levels, hangup, make(chan chan<- error)}
 	g, err := d.build()
 	if err != nil {
 		return d.hint(err)
 	}
-	frugal()
 	for g != nil {
+		giveBack()
+		later := time.AfterFunc(started, giveBack)
 		ctx, stop := context.WithCancelCause(cmd.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- g.Run(ctx) }()
@@ -67,7 +68,9 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		} else {
 			stop(gateway.ErrReplaced)
 		}
-		if err := <-ended; err != nil {
+		err := <-ended
+		later.Stop()
+		if err != nil {
 			return err
 		}
 		if next != nil {
@@ -87,20 +90,6 @@ func (d *daemonOf) hint(err error) error {
 	lang, _ := language(d.cmd, i18n.Chinese)
 	return invalid{fmt.Errorf("%w\n%s", err, lang.Say("what ran before is kept; to put it back: embergate config rollback -c %s", d.file))}
 }
-
-// frugal makes the process small: what a daemon holds it holds for months, so that collecting earlier costs little and
-// saves almost half of the memory; and what reading the configuration and starting took goes back to the system. GOGC
-// overrides it.
-func frugal() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(25)
-	}
-	debug.FreeOSMemory()
-	time.AfterFunc(started, debug.FreeOSMemory)
-}
-
-// started is how long a start takes at the most: every device has been read.
-const started = 20 * time.Second
 
 // traceTime is how long SIGUSR1 logs every frame of every device.
 const traceTime = 10 * time.Minute
