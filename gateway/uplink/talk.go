@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"io"
 	"time"
 )
 
@@ -18,7 +19,16 @@ type Session[T any] interface {
 const (
 	tick      = time.Second     // between two looks at what is due
 	lastWords = 3 * time.Second // for events at the end
+	farewell  = 4 * time.Second // from the end until the connection is closed, whatever is under way
 )
+
+// Leave closes a connection soon after ctx has ended, unless it is stopped before: a platform that takes none of our last
+// words holds up no reload.
+func Leave(ctx context.Context, conn io.Closer) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		time.AfterFunc(farewell, func() { _ = conn.Close() }) // who has gone is gone
+	})
+}
 
 // Talk sends over a session what there is to send, events first, until ctx ends or the connection is gone, whose cause is
 // then the error.

@@ -53,6 +53,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	s.reading.Go(s.read)
 	defer s.reading.Wait()
 	defer conn.Close()
+	defer uplink.Leave(ctx, conn)()
 	defer s.end(nil)
 	if err := uplink.Talk(ctx, s.gone, s, u.Bell, s.in); err != nil {
 		return fmt.Errorf("fire centre %s: %w", u.settings.Address, err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
@@ -23,11 +24,7 @@ func (c settings) dial(ctx context.Context, t *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	if c.broker.Scheme == "ws" || c.broker.Scheme == "wss" {
-		ws, err := paho.NewWebsocket(c.broker.String(), t, connectTimeout, nil, nil)
-		if err != nil {
-			return nil, err
-		}
-		return newConn(ws), nil
+		return c.dialWebsocket(ctx, t)
 	}
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", c.broker.Host)
 	if err != nil {
@@ -44,19 +41,61 @@ func (c settings) dial(ctx context.Context, t *tls.Config) (net.Conn, error) {
 	return newConn(encrypted), nil
 }
 
-// conn is a connection that neither a stalled broker nor a packet that claims to be huge can hurt: paho writes pings
-// without a deadline, and allocates what a packet's length says, up to 256 MiB.
-type conn struct {
-	net.Conn
-	in    *bufio.Reader
-	head  []byte     // of the packet at hand, not yet passed on
-	body  int        // bytes of it that follow
-	write sync.Mutex // a deadline and its write belong together
+// dialWebsocket is dial over a websocket, which paho opens within the timeout but for no context.
+func (c settings) dialWebsocket(ctx context.Context, t *tls.Config) (net.Conn, error) {
+	type opened struct {
+		net.Conn
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		ws, err := paho.NewWebsocket(c.broker.String(), t, connectTimeout, nil, nil)
+		done <- opened{ws, err}
+	}()
+	select {
+	case o := <-done:
+		if o.err != nil {
+			return nil, o.err
+		}
+		return newConn(o.Conn), nil
+	case <-ctx.Done():
+		go func() {
+			if o := <-done; o.err == nil {
+				o.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
-func newConn(raw net.Conn) *conn { return &conn{Conn: raw, in: bufio.NewReaderSize(raw, 1024)} }
+// conn is a connection that neither a stalled broker nor a hostile packet can hurt: paho writes pings without a deadline,
+// allocates what a packet's length says, up to 256 MiB, panics at a SUBACK that grants more than was asked for and at an
+// acknowledgement of what it is just failing to write, and keeps each PUBLISH of QoS 2 until the broker releases it.
+type conn struct {
+	net.Conn
+	in   *bufio.Reader
+	head []byte // of the packet at hand, not yet passed on
+	body int    // bytes of it that follow
+
+	write sync.Mutex      // a deadline and its write belong together
+	sent  map[uint16]bool // what the broker may acknowledge; guarded by write
+}
+
+func newConn(raw net.Conn) *conn {
+	return &conn{Conn: raw, in: bufio.NewReaderSize(raw, 1024), sent: map[uint16]bool{}}
+}
 
 var errPacket = errors.New("the broker sent a packet that is malformed or too large")
+
+// Packet types, MQTT 3.1.1, table 2.1.
+const (
+	typeConnack   = 2
+	typePublish   = 3
+	typePuback    = 4
+	typeSubscribe = 8
+	typeSuback    = 9
+	typePingresp  = 13
+)
 
 // Read reads from the packet at hand.
 //
@@ -99,19 +138,82 @@ func (c *conn) next() error {
 			return errPacket
 		}
 		if b < 0x80 {
-			return nil
+			break
 		}
 	}
+	return c.check(c.head[0])
 }
 
-// Write writes within the timeout.
+// check tells what is wrong with a packet that begins so.
+func (c *conn) check(first byte) error {
+	wrong := false
+	switch first >> 4 {
+	case typeConnack, typePingresp:
+	case typePublish:
+		wrong = first&0x04 != 0 // we ask for QoS 1
+	case typePuback:
+		wrong = c.body != 2
+	case typeSuback:
+		wrong = c.body != 3 // we ask for one filter
+	default:
+		wrong = true
+	}
+	if kind := first >> 4; !wrong && (kind == typePuback || kind == typeSuback) {
+		id, err := c.in.Peek(2)
+		if err != nil {
+			return err
+		}
+		wrong = !c.acknowledged(binary.BigEndian.Uint16(id))
+	}
+	if wrong {
+		c.head, c.body = nil, 0
+		return errPacket
+	}
+	return nil
+}
+
+// acknowledged tells whether a packet was sent, once, and waits until the write that is under way is over.
+func (c *conn) acknowledged(id uint16) bool {
+	c.write.Lock()
+	defer c.write.Unlock()
+	was := c.sent[id]
+	delete(c.sent, id)
+	return was
+}
+
+// identifier is that of a packet which wants an acknowledgement, 0 of another. All that we publish is QoS 1.
+func identifier(packet []byte) uint16 {
+	body := packet[min(1, len(packet)):]
+	for len(body) > 0 && body[0] >= 0x80 {
+		body = body[1:]
+	}
+	at := 1 // behind the length
+	switch {
+	case len(body) < 3:
+		return 0
+	case packet[0]>>4 == typePublish:
+		at += 2 + int(binary.BigEndian.Uint16(body[1:]))
+	case packet[0]>>4 != typeSubscribe:
+		return 0
+	}
+	if len(body) < at+2 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(body[at:])
+}
+
+// Write writes one packet within the timeout.
 func (c *conn) Write(p []byte) (int, error) {
 	c.write.Lock()
 	defer c.write.Unlock()
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(p)
+	n, err := c.Conn.Write(p)
+	if id := identifier(p); id != 0 && err == nil {
+		c.sent[id] = true
+	}
+	return n, err
 }
 
 // SetWriteDeadline does nothing: each Write has its own.

@@ -36,6 +36,7 @@ type session struct {
 	commands chan paho.Message
 	gone     context.Context // ends with the connection, for a cause
 	end      context.CancelCauseFunc
+	stuck    bool // paho took no more
 }
 
 // converse connects and sends until ctx ends, or the connection does.
@@ -44,6 +45,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	if err != nil {
 		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
 	}
+	defer uplink.Leave(ctx, s.raw)()
 	defer s.client.Disconnect(500)
 	s.j, s.acts = j, acts
 	err = s.greet(ctx)
@@ -51,7 +53,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 		u.stand.Works(time.Now())
 		err = uplink.Talk(ctx, s.gone, s, u.Bell, s.commands)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && (s.stuck || !errors.Is(err, context.Canceled)) {
 		s.raw.Close() // without a word, so that the broker says offline for us
 		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
 	}
@@ -73,6 +75,7 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	}
 	s := &session{u: u, commands: make(chan paho.Message, inFlight)}
 	s.gone, s.end = context.WithCancelCause(context.Background())
+	dialled := func() bool { return true }
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
@@ -87,11 +90,7 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 				return nil, err
 			}
 			s.raw = raw
-			context.AfterFunc(ctx, func() { // until CONNACK paho waits for the broker alone
-				if !s.client.IsConnectionOpen() {
-					raw.Close()
-				}
-			})
+			dialled = context.AfterFunc(ctx, func() { raw.Close() }) // until CONNACK paho waits for the broker alone
 			return raw, nil
 		})
 	if !c.visit {
@@ -99,10 +98,8 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	}
 	s.client = paho.NewClient(o)
 	connect := s.client.Connect()
-	if !connect.WaitTimeout(connectTimeout + writeTimeout) {
-		s.client.Disconnect(0)
-		return nil, errNoReply
-	}
+	connect.Wait() // the dialing, the write and the read have deadlines
+	dialled()
 	if err := connect.Error(); err != nil {
 		return nil, c.refusal(err)
 	}
@@ -188,6 +185,9 @@ func (s *session) Events(ctx context.Context) (done bool, err error) {
 				if body := u.o.Body(e, time.Since(e.Time) > lateAfter); body != nil {
 					tokens[i] = s.publish("event", false, body)
 				}
+				if s.stuck {
+					break // what is behind waits no longer than this one
+				}
 			}
 			for i, token := range tokens {
 				if token != nil {
@@ -209,7 +209,9 @@ func (s *session) Latest(ctx context.Context) (more bool, err error) {
 	due := s.u.states.due(time.Now(), s.u.settings.Every, inFlight, s.u.o.Unit)
 	tokens := make([]paho.Token, len(due))
 	for i, m := range due {
-		tokens[i] = s.publish(m.topic, true, m.body)
+		if tokens[i] = s.publish(m.topic, true, m.body); s.stuck {
+			break
+		}
 	}
 	for _, token := range tokens {
 		if err := s.settle(ctx, token); err != nil {
@@ -240,7 +242,9 @@ func (s *session) say(ctx context.Context, topic, word string) error {
 
 // publish sends at QoS 1 below the uplink's topic.
 func (s *session) publish(topic string, retained bool, body []byte) paho.Token {
-	return s.client.Publish(s.u.settings.Topic+"/"+topic, 1, retained, body)
+	token := s.client.Publish(s.u.settings.Topic+"/"+topic, 1, retained, body)
+	s.stuck = s.stuck || token.Error() != nil
+	return token
 }
 
 var errNoReply = errors.New("the broker does not answer")
