@@ -311,6 +311,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) openStore() (st *store.Store, away error, forget func(), err error) {
 	st, err = store.Open(string(g.cfg.Data), g.Log)
 	if err == nil {
+		switch err := st.Claim(); {
+		case errors.Is(err, store.ErrRunning):
+			return nil, nil, nil, errors.Join(fmt.Errorf("another gateway runs: %w", err), st.Close())
+		case err != nil:
+			g.Log.Warn("nothing keeps a second gateway off the state directory", "err", err)
+		}
 		return st, nil, func() {}, nil
 	}
 	away = fmt.Errorf("state in %s: %w", g.cfg.Data, err)

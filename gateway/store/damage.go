@@ -38,6 +38,26 @@ func (s *Store) lockDir() (err error) {
 	return nil
 }
 
+// Claim keeps other daemons off the directory until Close: two would tell everybody everything twice, and undo each other's
+// alarms. The error is ErrRunning where another has it; readers and the verbs beside a daemon claim nothing.
+func (s *Store) Claim() error {
+	path := s.path(claimFile)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
+	if err == nil {
+		_ = own(path) // who cannot give it away is who it belongs to
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err == nil {
+		s.claim = f
+		return nil
+	}
+	f.Close()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = ErrRunning
+	}
+	return fmt.Errorf("claim %s: %w", s.dir, err)
+}
+
 // check runs SQLite's quick check. One that takes too long is stopped: what is damaged shows when it is met.
 func (f *file) check() error {
 	ctx, stop := context.WithTimeout(context.Background(), checkTime)

@@ -225,6 +225,30 @@ func TestAFileThatAnotherProcessHasOpenIsNotSetAside(t *testing.T) {
 	}
 }
 
+// Two daemons on one directory would tell everybody twice; the verbs beside a daemon claim nothing.
+func TestOneDaemonClaimsADirectory(t *testing.T) {
+	dir := t.TempDir()
+	first, second := openAt(t, dir), openAt(t, dir)
+	if err := first.Claim(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Claim(); !errors.Is(err, ErrRunning) {
+		t.Errorf("%v, want ErrRunning", err)
+	}
+	first.Close()
+	if err := second.Claim(); err != nil {
+		t.Errorf("once the first has ended: %v", err)
+	}
+	second.Close()
+	if err := os.RemoveAll(filepath.Join(dir, claimFile)); err != nil {
+		t.Fatal(err)
+	}
+	third := openAt(t, dir)
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, claimFile), 0o700), third.Claim()); err == nil || errors.Is(err, ErrRunning) {
+		t.Errorf("a directory in its place: %v", err)
+	}
+}
+
 func TestOnlyTheNewestDamagedFilesAreKept(t *testing.T) {
 	dir := home(t)
 	for range keepAside + 2 {

@@ -89,6 +89,9 @@ func (f *file) connect() (err error) {
 	switch {
 	case err == nil:
 		made.Close()
+		if err := own(f.path); err != nil { // made by a verb of root's
+			return err
+		}
 	case !errors.Is(err, os.ErrExist):
 		return err
 	}

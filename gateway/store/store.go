@@ -43,6 +43,7 @@ var (
 const (
 	StateFile  = "state.db"
 	SeriesFile = "series.db"
+	claimFile  = "daemon.lock" // empty
 )
 
 // reserve is the space of the disk that telemetry leaves to alarms, in bytes.
@@ -53,6 +54,7 @@ type Store struct {
 	dir    string
 	log    *slog.Logger
 	lock   *os.File // the directory, locked: shared while open, alone while a file is replaced
+	claim  *os.File // claimFile, locked by the one daemon; nil where nobody claimed
 	state  *file
 	series *file
 
@@ -123,8 +125,10 @@ func (s *Store) Close() error {
 			errs = append(errs, f.close())
 		}
 	}
-	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+	for _, lock := range []*os.File{s.claim, s.lock} {
+		if lock != nil {
+			errs = append(errs, lock.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
