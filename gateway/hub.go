@@ -206,9 +206,9 @@ func (h *hub) take(now time.Time, batch []drivers.Reading) {
 	if first := h.live.find(batch[0].Signal); first != nil && first.device == nil && batch[0].Value == 1 {
 		h.linked(now, batch[0].Signal)
 	}
-	batch = h.live.note(now, batch)
-	h.observe(now, batch)
+	h.observe(now, h.live.note(now, batch))
 	h.commit(now)
+	drivers.Recycle(batch) // whoever keeps a reading has copied it
 }
 
 // linked is told that an endpoint is connected: its driver works, and outputs that waited for it are written at once.

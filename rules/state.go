@@ -200,6 +200,7 @@ func (s *live) take(at int64, r *drivers.Reading) occasion {
 		s.lastActive, s.lastMeant = at, at // until now
 	}
 	s.reading, s.seen, s.good = *r, true, good
+	s.reading.Raw = nil // it would keep the whole reply
 	if !good && r.Quality != drivers.Bad && r.Quality != drivers.Uncertain {
 		s.reading.Quality, s.reading.Reason = drivers.Bad, drivers.Decode // not a number
 	}

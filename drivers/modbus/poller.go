@@ -33,6 +33,7 @@ type poller struct {
 	since  time.Time
 	unseen map[int]bool // points of optional signals that this unit has not shown yet
 
+	timer *time.Timer            // for the next period
 	asked chan chan []drivers.Reading // by who does not want to wait for the next period
 	gone  chan struct{}               // closed when it polls no more
 }
@@ -54,6 +55,8 @@ func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
 // periods that went by without a poll are reported and not made up for.
 func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 	defer close(p.gone)
+	p.timer = time.NewTimer(0)
+	defer p.timer.Stop()
 	every := p.device.Every
 	for slot := time.Duration(0); ; {
 		who, err := p.wait(ctx, time.Until(p.start.Add(slot*every)))
@@ -91,15 +94,14 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 
 // wait returns when the time is up, or with who asks for a poll before.
 func (p *poller) wait(ctx context.Context, d time.Duration) (who chan []drivers.Reading, err error) {
-	timer := time.NewTimer(max(d, 0))
-	defer timer.Stop()
+	p.timer.Reset(max(d, 0))
 	select {
 	case who = <-p.asked: // also where the device is behind its time
 		return who, ctx.Err()
 	default:
 	}
 	select {
-	case <-timer.C:
+	case <-p.timer.C:
 	case who = <-p.asked:
 	case <-ctx.Done():
 	}
@@ -119,7 +121,7 @@ func (p *poller) backoff(n int) time.Duration {
 
 // poll asks for all blocks that are due and makes the reading of every signal.
 func (p *poller) poll(ctx context.Context) []drivers.Reading {
-	round := &round{poller: p, ctx: ctx, readings: make([]drivers.Reading, len(p.device.points))}
+	round := &round{poller: p, ctx: ctx, readings: drivers.Batch(len(p.device.points))}
 	var asked []*block
 	for _, b := range p.blocks {
 		asked = append(asked, round.fetch(b)...)
