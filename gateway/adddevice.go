@@ -201,7 +201,7 @@ func triedSignal(p *proposal, v Value, l i18n.Lang) console.Signal {
 		for i := range d.Signals {
 			if d.Key(d.Signals[i]) == v.Signal {
 				s := &signal{Signal: &d.Signals[i]}
-				s.set(v.Time, v.Reading)
+				s.set(v.Time, &v.Reading)
 				return pageSignal(s, string(l))
 			}
 		}

@@ -81,9 +81,13 @@ func (g *gate) take(m moment, d *device, batch []drivers.Reading) {
 		return
 	}
 	own := true // the batch is still the caller's, who has other uses for its times
+	var read, right time.Time
 	for i := range batch {
-		right := g.stamp(m, batch[i].Time)
-		if right.Sub(batch[i].Time.Round(0)).Abs() < leastStep {
+		if i == 0 || batch[i].Time != read { // most of a batch was read at once
+			read = batch[i].Time
+			right = g.stamp(m, read)
+		}
+		if right.Sub(read.Round(0)).Abs() < leastStep {
 			continue
 		}
 		if own {

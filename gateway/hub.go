@@ -241,9 +241,7 @@ func (h *hub) forward(now time.Time, batch []drivers.Reading) {
 		}
 		start = end
 	}
-	for i := range batch {
-		h.g.metrics.reading(batch[i])
-	}
+	h.g.metrics.count(batch)
 }
 
 // judge evaluates instances and steps their alarms.

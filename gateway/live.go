@@ -126,18 +126,19 @@ func (l *live) device(key string) *device {
 func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 	kept := batch[:0]
 	var touched []*device
-	for _, r := range batch {
-		s := l.find(r.Signal)
+	for i := range batch {
+		s := l.find(batch[i].Signal)
 		if s == nil {
 			continue
 		}
-		s.doubt(&r)
+		kept = append(kept, batch[i])
+		r := &kept[len(kept)-1]
+		s.doubt(r)
 		old := r.Retained // what a broker kept is no sign of life, news or not
-		s.news(now, &r)
+		s.news(now, r)
 		s.set(now, r)
-		kept = append(kept, r)
 		if s.device != nil && r.Quality == drivers.Bad {
-			s.device.failures.count(r)
+			s.device.failures.count(*r)
 		}
 		if d := s.device; d != nil && (len(touched) == 0 || touched[len(touched)-1] != d) {
 			touched = append(touched, d)
@@ -146,7 +147,7 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 			s.device.goodAt = now
 		}
 		if s.device == nil && s.ID == drivers.LinkSignal {
-			kept = l.linked(now, kept, strings.TrimSuffix(r.Signal, "."+drivers.LinkSignal), r)
+			kept = l.linked(now, kept, strings.TrimSuffix(r.Signal, "."+drivers.LinkSignal), *r)
 		}
 	}
 	for _, d := range touched {
@@ -228,7 +229,7 @@ func (d *device) setOnline(now time.Time, batch []drivers.Reading, value float64
 		return batch
 	}
 	r := drivers.Reading{Signal: d.online.Reading.Signal, Time: now, Value: value, Quality: drivers.Good, Detail: detail}
-	d.online.set(now, r)
+	d.online.set(now, &r)
 	return append(batch, r)
 }
 
@@ -278,15 +279,15 @@ func (s *signal) make(now time.Time, batch []drivers.Reading, reason drivers.Rea
 		return batch
 	}
 	r := drivers.Reading{Signal: s.Reading.Signal, Time: now, Reason: reason, Detail: detail}
-	s.set(now, r)
+	s.set(now, &r)
 	return append(batch, r)
 }
 
-func (s *signal) set(now time.Time, r drivers.Reading) {
+func (s *signal) set(now time.Time, r *drivers.Reading) {
 	if !s.seen() || r.Quality != s.Quality || r.Reason != s.Reason {
 		s.since = now
 	}
-	s.Reading, s.at = r, now
+	s.Reading, s.at = *r, now
 	s.Raw = nil // live state keeps no driver's buffer
 	if r.Quality != drivers.Bad {
 		s.good = good{r.Time, r.Value}

@@ -114,7 +114,18 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-func (m *metrics) reading(r drivers.Reading) { m.byQuality[min(r.Quality, drivers.Good)].Inc() }
+// count counts the readings of a batch.
+func (m *metrics) count(batch []drivers.Reading) {
+	var counts [drivers.Good + 1]int
+	for i := range batch {
+		counts[min(batch[i].Quality, drivers.Good)]++
+	}
+	for quality, n := range counts {
+		if n > 0 {
+			m.byQuality[quality].Add(float64(n))
+		}
+	}
+}
 
 // event observes how long an alarm took from its sample to the journal.
 func (m *metrics) event(e alarm.Event, sample, now time.Time) {

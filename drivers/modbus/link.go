@@ -20,8 +20,8 @@ import (
 // port is a connected wire: a TCP connection or a serial line.
 type port interface {
 	io.ReadWriteCloser
+	SetDeadline(time.Time) error
 	SetReadDeadline(time.Time) error
-	SetWriteDeadline(time.Time) error
 }
 
 // link is the connection of a session and all that is remembered of it from one request to the next. It is the transport below goburrow's
@@ -218,7 +218,7 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 		return nil, err
 	}
 	deadline := time.Now().Add(r.timeout)
-	l.port.SetWriteDeadline(deadline)
+	l.port.SetDeadline(deadline) // of both: one timer
 	r.trace.keep(drivers.Frame{Time: time.Now(), Sent: true, Bytes: bytes.Clone(adu)})
 	if _, err := l.port.Write(adu); err != nil {
 		return nil, err
@@ -284,7 +284,6 @@ func (l *link) characters(n int) time.Duration {
 
 func (l *link) receiveTCP(request []byte, deadline time.Time) ([]byte, error) {
 	received := l.buffer[:0]
-	l.port.SetReadDeadline(deadline)
 	for {
 		n, err := l.port.Read(l.buffer[len(received):])
 		received = l.buffer[:len(received)+n]

@@ -23,7 +23,7 @@ type series struct {
 	zone    string
 	fields  map[string]int // index in list, by signal
 	list    []field        // in the device's order
-	found   []field        // of the batch at hand, reused
+	found   []int          // index in list, by reading of the batch at hand, reused; -1: it has no place in a line
 	heads   [][]byte       // by class: fire,device=…,region=…,site=…,zone=…
 }
 
@@ -72,19 +72,18 @@ func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
 		if next >= len(s.list) || s.list[next].key != batch[i].Signal {
 			at, ok := s.fields[batch[i].Signal]
 			if !ok {
-				s.found = append(s.found, field{class: -1})
+				s.found = append(s.found, -1)
 				continue
 			}
 			next = at
 		}
-		f := s.list[next]
-		next++
-		if !usable(&batch[i], f.form) {
-			f.class = -1
-		} else {
+		if f := &s.list[next]; usable(&batch[i], f.form) {
 			present[f.class] = true
+			s.found = append(s.found, next)
+		} else {
+			s.found = append(s.found, -1)
 		}
-		s.found = append(s.found, f)
+		next++
 	}
 	lines := 0
 	for class := range classes {
@@ -100,20 +99,20 @@ func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
 // appendClass appends the lines of one class, of which the batch has something.
 func (s *series) appendClass(b []byte, class int, batch []drivers.Reading) ([]byte, int) {
 	lines := 0
-	var at time.Time
-	for i, f := range s.found {
-		if f.class != class {
+	var when time.Time
+	for i, at := range s.found {
+		if at < 0 || s.list[at].class != class {
 			continue
 		}
-		r := &batch[i]
-		if lines > 0 && at.Equal(r.Time) {
+		f, r := &s.list[at], &batch[i]
+		if lines > 0 && when.Equal(r.Time) {
 			b = append(b, ',')
 		} else {
 			if lines > 0 {
-				b = appendTime(b, at)
+				b = appendTime(b, when)
 			}
 			b = append(append(b, s.heads[class]...), ' ')
-			at = r.Time
+			when = r.Time
 			lines++
 		}
 		b = append(b, f.name...)
@@ -123,7 +122,7 @@ func (s *series) appendClass(b []byte, class int, batch []drivers.Reading) ([]by
 			b = append(strconv.AppendInt(b, int64(math.Round(r.Value)), 10), 'i')
 		}
 	}
-	return appendTime(b, at), lines
+	return appendTime(b, when), lines
 }
 
 func usable(r *drivers.Reading, form drivers.Form) bool {
