@@ -25,7 +25,7 @@ func (w *web) serviceWorker(rw http.ResponseWriter, r *http.Request) {
 func (w *web) offline(rw http.ResponseWriter, r *http.Request) {
 	l := w.lang(r)
 	var b bytes.Buffer
-	if err := w.pages[l].all.ExecuteTemplate(&b, "offline.html", frameView{Lang: l}); err != nil {
+	if err := w.pages[l].all().ExecuteTemplate(&b, "offline.html", frameView{Lang: l}); err != nil {
 		w.broken(rw, r, err)
 		return
 	}

@@ -72,7 +72,7 @@ type look struct {
 // pages are the templates in one language, with the latest renderings. Everybody who looks at the same snapshot in the same
 // language gets the same bytes, so that fifty viewers cost little more than one.
 type pages struct {
-	all  *template.Template // every template, and for each body the frame with it in: framed
+	all  func() *template.Template // every template, and for each body the frame with it in: framed; read when first asked for
 	lang i18n.Lang
 
 	mu     sync.Mutex // guards what follows
@@ -93,29 +93,34 @@ type rendered struct{ plain, gzip []byte }
 // framed is the name of the frame with a body in.
 func framed(body string) string { return "page.html " + body }
 
-// parsePages reads the templates once for each language, and makes a frame for each page's body. Only the frame is copied:
-// copies of all templates for each page were 20 MB.
+// parsePages reads the templates of a language when somebody first looks in it: most homes look in one, and each takes 1 MB.
 func parsePages(a assets, all []page) map[i18n.Lang]*pages {
 	byLang := map[i18n.Lang]*pages{}
 	for _, l := range i18n.Langs {
-		base := template.Must(template.New("").Funcs(template.FuncMap{
-			"say":      l.Say,
-			"verdicts": func() []choice { return verdicts(l) },
-			"asset":    a.url,
-			"version":  func() string { return a.all },
-		}).ParseFS(files, "templates/*.html"))
-		for _, body := range append(bodiesOf(all), missing) {
-			frame := base.Lookup("page.html").Tree.Copy()
-			for _, n := range frame.Root.Nodes {
-				if t, ok := n.(*parse.TemplateNode); ok && t.Name == "body" {
-					t.Name = body
-				}
-			}
-			template.Must(base.AddParseTree(framed(body), frame))
-		}
-		byLang[l] = &pages{all: base, lang: l, last: map[sharedBy]rendered{}}
+		byLang[l] = &pages{all: sync.OnceValue(func() *template.Template { return readTemplates(a, all, l) }), lang: l, last: map[sharedBy]rendered{}}
 	}
 	return byLang
+}
+
+// readTemplates reads the templates in a language, and makes a frame for each page's body. Only the frame is copied: copies of all
+// templates for each page were 20 MB.
+func readTemplates(a assets, all []page, l i18n.Lang) *template.Template {
+	base := template.Must(template.New("").Funcs(template.FuncMap{
+		"say":      l.Say,
+		"verdicts": func() []choice { return verdicts(l) },
+		"asset":    a.url,
+		"version":  func() string { return a.all },
+	}).ParseFS(files, "templates/*.html"))
+	for _, body := range append(bodiesOf(all), missing) {
+		frame := base.Lookup("page.html").Tree.Copy()
+		for _, n := range frame.Root.Nodes {
+			if t, ok := n.(*parse.TemplateNode); ok && t.Name == "body" {
+				t.Name = body
+			}
+		}
+		template.Must(base.AddParseTree(framed(body), frame))
+	}
+	return base
 }
 
 func bodiesOf(all []page) (bodies []string) {
@@ -215,7 +220,7 @@ func (w *web) execute(p page, s *Snapshot, q *look) (rendered, int, error) {
 	f := w.frame(p, s, q)
 	f.View = view
 	var b bytes.Buffer
-	if err := w.pages[q.Lang].all.ExecuteTemplate(&b, framed(p.body), f); err != nil {
+	if err := w.pages[q.Lang].all().ExecuteTemplate(&b, framed(p.body), f); err != nil {
 		return rendered{}, 0, err
 	}
 	return rendered{b.Bytes(), w.press.gzip(b.Bytes())}, status, nil

@@ -59,7 +59,7 @@ func pieces(t *testing.T, l i18n.Lang, template string, views ...any) string {
 // anyPage is the templates in a language.
 func anyPage(l i18n.Lang) *template.Template {
 	w := &web{}
-	return parsePages(loadAssets(new(press)), w.allPages())[l].all
+	return parsePages(loadAssets(new(press)), w.allPages())[l].all()
 }
 
 // nowOf is the first page of a snapshot as its template sees it.
