@@ -22,6 +22,7 @@ const (
 	checkTime  = 5 * time.Second  // for the check at start; alarms must be back 30 s after power
 	rescueTime = 10 * time.Second // for taking over rows of a damaged file
 	rescueRows = 1000             // taken over in one transaction
+	rescueRoom = 8 << 20          // bytes that a new file needs beside its rows: for its tables, and for a log of them
 	keepAside  = 3                // damaged files of one name that are kept
 )
 
@@ -92,6 +93,9 @@ func (f *file) replace(cause error) error {
 		return fmt.Errorf("%s is damaged (%w) and another process has it open; stop that first", f.path, cause)
 	}
 	defer unix.Flock(int(f.store.lock.Fd()), unix.LOCK_SH)
+	if err := f.roomForAnother(); err != nil {
+		return fmt.Errorf("%s is damaged (%w) and cannot be replaced: %w", f.path, cause, err)
+	}
 	f.disconnect() // closed before it is renamed: closing removes the log by its name
 	aside := f.path + ".damaged-" + stamp(time.Now())
 	for _, suffix := range []string{"", "-wal"} {
@@ -104,12 +108,30 @@ func (f *file) replace(cause error) error {
 	f.pages, f.moved = 0, 0
 	if err := f.connect(); err != nil {
 		f.disconnect()
+		for _, suffix := range []string{"-shm", "-wal", ""} { // as it was, or the next try would begin with nothing
+			os.Remove(f.path + suffix)
+			os.Rename(aside+suffix, f.path+suffix)
+		}
 		return fmt.Errorf("begin %s anew: %w", f.path, classify(err))
 	}
 	rescued, whole := f.rescue(aside)
 	f.store.damaged(f.tell(cause, aside, rescued, whole))
 	f.forgetOldest()
 	return errors.Join(f.opened(context.Background()), syncDir(f.store.dir))
+}
+
+// roomForAnother is nil where the disk has room for a new file: of the state all that the old one has must fit, so that no
+// alarm is forgotten for the lack of it; of telemetry what fits is taken over.
+func (f *file) roomForAnother() error {
+	need := int64(rescueRoom)
+	if info, err := os.Stat(f.path); err == nil && f.name == StateFile {
+		need += info.Size()
+	}
+	left, err := free(f.store.dir)
+	if err == nil && left < need {
+		err = fmt.Errorf("%w: %d bytes left, it needs %d", ErrFull, left, need)
+	}
+	return err
 }
 
 func (f *file) tell(cause error, aside string, rescued int64, whole bool) i18n.Text {
@@ -193,6 +215,7 @@ func (f *file) copyRows(ctx context.Context, old *sql.DB, table, order string) (
 			return copied, failed
 		}
 		copied += group
+		f.account() // which keeps the log short
 	}
 	if c := code(err); c == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY || c == sqlite3.SQLITE_CONSTRAINT_ROWID {
 		return copied, nil

@@ -225,6 +225,33 @@ func TestAFileThatAnotherProcessHasOpenIsNotSetAside(t *testing.T) {
 	}
 }
 
+// A state that is damaged where the disk is full is left as it is until there is room: its open alarms are not forgotten.
+func TestADamagedStateOnAFullDiskWaitsForRoom(t *testing.T) {
+	dir := smallDisk(t, 32<<20)
+	if err := os.CopyFS(dir, os.DirFS(home(t))); err != nil {
+		t.Fatal(err)
+	}
+	damage(t, filepath.Join(dir, StateFile), scribble(5, 8))
+	left, err := free(dir)
+	ballast := filepath.Join(filepath.Dir(dir), "ballast")
+	if err == nil {
+		err = os.WriteFile(ballast, make([]byte, left-64<<10), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, slog.New(slog.DiscardHandler)); !errors.Is(err, ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	s := openAt(t, dir)
+	if got := len(must[[]alarm.Record](t)(s.Records(t.Context()))); got != rows || len(s.Damage()) != 1 {
+		t.Errorf("%d of %d records, said %q", got, rows, s.Damage())
+	}
+}
+
 // Two daemons on one directory would tell everybody twice; the verbs beside a daemon claim nothing.
 func TestOneDaemonClaimsADirectory(t *testing.T) {
 	dir := t.TempDir()
