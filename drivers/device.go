@@ -2,6 +2,7 @@ package drivers
 
 import (
 	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -181,7 +182,7 @@ func (e Endpoint) Device(s conf.Section, protocol string, own any) (Device, Prof
 	case len(listed.Signals) == 0:
 		s.Problem("the device has neither a profile nor signals")
 	default:
-		d.Signals = DecodeSignals(listed.Signals)
+		d.Signals = e.Alike.shared(DecodeSignals(listed.Signals))
 	}
 	if protocol != "modbus" {
 		e.refuseRelations(s, listed.Signals, d)
@@ -196,6 +197,24 @@ func (e Endpoint) Device(s conf.Section, protocol string, own any) (Device, Prof
 		d.Stale = p.Stale
 	}
 	return d, p
+}
+
+// Alike holds the lists of signals that devices write themselves, each once: a home has many devices and few models, and a
+// signal takes some 500 bytes. Nobody changes a list.
+type Alike struct{ lists [][]Signal }
+
+// shared is the list, or the one before that says the same.
+func (a *Alike) shared(list []Signal) []Signal {
+	if a == nil {
+		return list
+	}
+	for _, known := range a.lists {
+		if reflect.DeepEqual(known, list) {
+			return known
+		}
+	}
+	a.lists = append(a.lists, list)
+	return list
 }
 
 func (e Endpoint) profile(s conf.Section, protocol string) Profile {

@@ -150,6 +150,7 @@ type Endpoint struct {
 	Settings conf.Section   // the protocol's own keys: endpoints[0].modbus
 	Devices  []conf.Section // the devices below it; read each with Endpoint.Device
 	Profiles Profiles
+	Alike    *Alike // of all endpoints; may be nil
 	Log      *slog.Logger
 	Monitor  Monitor
 

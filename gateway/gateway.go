@@ -155,10 +155,10 @@ func (g *Gateway) readEndpoints(models drivers.Profiles) {
 	for name, make := range g.Protocols {
 		protocols[name] = make()
 	}
-	ids := map[string]bool{}
+	ids, alike := map[string]bool{}, new(drivers.Alike)
 	for _, s := range g.cfg.Endpoints {
 		claim(ids, s.At("id").Value(), s.At("id"))
-		l := g.readEndpoint(s, protocols, models)
+		l := g.readEndpoint(s, protocols, models, alike)
 		if l == nil {
 			continue
 		}
@@ -182,7 +182,7 @@ func claim(ids map[string]bool, id string, at conf.Section) {
 	ids[id] = true
 }
 
-func (g *Gateway) readEndpoint(s conf.Section, protocols map[string]drivers.Protocol, models drivers.Profiles) *link {
+func (g *Gateway) readEndpoint(s conf.Section, protocols map[string]drivers.Protocol, models drivers.Profiles, alike *drivers.Alike) *link {
 	var own struct {
 		ID      string         `yaml:"id"`
 		Devices []conf.Section `yaml:"devices"`
@@ -206,6 +206,7 @@ func (g *Gateway) readEndpoint(s conf.Section, protocols map[string]drivers.Prot
 		Settings: settings[name],
 		Devices:  own.Devices,
 		Profiles: models,
+		Alike:    alike,
 		Log:      g.Log.With("endpoint", own.ID),
 		Monitor:  g.metrics.monitor(own.ID),
 		Asked:    g.Asked,
