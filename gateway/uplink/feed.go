@@ -36,7 +36,9 @@ func (f *Feed) Next(ctx context.Context, j Journal, limit int) (events []alarm.E
 		f.Save(ctx, j)
 	}
 	events, err := f.place.After(ctx, j, f.uplink, limit, f.log)
-	f.Disk(err)
+	if err != nil && ctx.Err() == nil || err == nil && !f.unsaved { // a disk that is full can be read
+		f.Disk(err)
+	}
 	if err != nil {
 		return nil, false
 	}

@@ -33,7 +33,7 @@ func (s *session) Answer(ctx context.Context, f received) error {
 	switch {
 	case f.damaged || len(f.unit) < 2:
 	case f.command == request:
-		if data := s.u.read(now.In(s.u.o.Location), kind(f.unit[0]), int(f.unit[1]), f.unit[2:]); data != nil {
+		if data := s.u.read(s.u.local(now), kind(f.unit[0]), int(f.unit[1]), f.unit[2:]); data != nil {
 			back.command, back.unit = reply, data
 		}
 	case f.command == control:
@@ -59,7 +59,7 @@ func (s *session) obey(ctx context.Context, now time.Time, f frame) bool {
 		return ok
 	case callDuty: // 8.3.2.16: minutes to answer
 		if now.Sub(u.called) < betweenCalls {
-			return f.serial == u.call // it was taken, and the confirmation got lost
+			return u.heeded && f.serial == u.call // the confirmation got lost
 		}
 		if len(data) < 1 {
 			return false
@@ -67,9 +67,7 @@ func (s *session) obey(ctx context.Context, now time.Time, f frame) bool {
 		ctx, cancel := context.WithTimeout(ctx, callTime)
 		defer cancel()
 		err := s.acts.OrderCheck(ctx, time.Duration(data[0])*time.Minute)
-		if err == nil {
-			u.called, u.call = now, f.serial
-		}
+		u.called, u.call, u.heeded = now, f.serial, err == nil
 		u.o.Log.Info("the fire centre called for a duty check", "minutes", data[0], "err", err)
 		return err == nil
 	}

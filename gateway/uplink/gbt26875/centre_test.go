@@ -31,6 +31,7 @@ type centre struct {
 	mu      sync.Mutex
 	away    bool
 	answers func(f frame) command // confirm where nil; 0: nothing
+	takes   time.Duration         // to answer
 	conn    net.Conn
 	dials   int
 	heard   []string // each object of each packet
@@ -67,10 +68,12 @@ func (c *centre) serve(conn net.Conn) {
 			if answer == confirm && f.command == sendData {
 				c.heard = append(c.heard, objects(f.unit)...)
 			}
+			takes := c.takes
 			c.mu.Unlock()
 			if damaged {
 				c.t.Error("a packet is damaged")
 			}
+			time.Sleep(takes)
 			if f.command == sendData && answer != 0 {
 				back := frame{serial: f.serial, source: f.destination, destination: f.source, command: answer}
 				_, _ = conn.Write(back.encode()) // the far end may be gone

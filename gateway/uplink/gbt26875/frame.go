@@ -184,9 +184,12 @@ func parseAddress(text string) (address, error) {
 	return address(n), nil
 }
 
-// label is a time as on the wire: second, minute, hour, day, month, year less 2000, in the zone of t. Source: GB/T
-// 26875.3-2011, 8.2.2.
+// label is a time as on the wire: second, minute, hour, day, month, year less 2000, in the zone of t. Before that, of a clock
+// that was never set, it is the first day. Source: GB/T 26875.3-2011, 8.2.2.
 func label(t time.Time) [6]byte {
+	if t.Year() < 2000 {
+		return [6]byte{0, 0, 0, 1, 1, 0}
+	}
 	return [6]byte{byte(t.Second()), byte(t.Minute()), byte(t.Hour()), byte(t.Day()), byte(t.Month()), byte(t.Year() % 100)}
 }
 

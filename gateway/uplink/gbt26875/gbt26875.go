@@ -69,15 +69,17 @@ type Uplink struct {
 
 	// Run's goroutine only:
 	serial  uint16             // of the next packet
+	numbers bool               // the parts have theirs, and the store too
 	sent    map[part]state     // what the centre was told of parts
 	known   bool               // sent is complete: a part that is not in it is normal
 	doubts  map[part]time.Time // since when the list of alarms says otherwise
-	ahead   map[string]int     // fires that were told before their turn, by alarm, with the count of triggers
+	ahead   map[string]int     // alarms that were told before their turn, or are over, with the count of triggers
 	due     []string           // signals whose values are to be sent
 	round   time.Time          // when they were listed
 	clockAt time.Time          // when the centre's clock was logged
 	called  time.Time          // when it last called for a duty check
 	call    uint16             // with which serial number
+	heeded  bool               // and it was taken
 }
 
 // New reads the gbt26875: keys of an uplink and reports every mistake at its place. It touches neither disk nor network.
@@ -119,9 +121,16 @@ func (u *Uplink) Status() uplink.Status { return u.stand.Status() }
 // Waiting tells the number of the last event that the centre confirmed, and since when something waits, as of a Feed.
 func (u *Uplink) Waiting() (sent int64, oldest time.Time) { return u.feed.Waiting(u.stand.Lost()) }
 
+// local is a time in the zone of the site. One from before the clock was set is the time of its telling.
+func (u *Uplink) local(t time.Time) time.Time {
+	if t.Year() < 2000 {
+		t = time.Now()
+	}
+	return t.In(u.o.Location)
+}
+
 // Run connects and sends until ctx ends, and returns nil.
 func (u *Uplink) Run(ctx context.Context, j uplink.Journal, acts Acts) error {
-	u.feed.Disk(u.plan.number(ctx, j, u.o.ID))
 	u.stand.Keep(ctx,
 		func(ctx context.Context) error { return u.converse(ctx, j, acts) },
 		func(ctx context.Context) { u.feed.Next(ctx, j, 1) }) // to know what waits

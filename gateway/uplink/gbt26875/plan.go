@@ -3,7 +3,6 @@ package gbt26875
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -116,8 +115,8 @@ func (n *numbers) give(zones []Zone, devices []drivers.Device, fixed map[string]
 			n.Zones[z.ID] = last
 		}
 	}
-	lasts := map[uint16]uint16{}
-	use := func(at [2]uint16) { lasts[at[0]] = max(lasts[at[0]], at[1]) }
+	lasts, used := map[uint16]uint16{}, map[[2]uint16]bool{}
+	use := func(at [2]uint16) { lasts[at[0]], used[at] = max(lasts[at[0]], at[1]), true }
 	taken := map[[2]uint16]bool{}
 	for _, k := range fixed {
 		if k.fixed() {
@@ -135,14 +134,25 @@ func (n *numbers) give(zones []Zone, devices []drivers.Device, fixed map[string]
 	}
 	for _, d := range devices {
 		if _, known := n.Devices[d.ID]; !known {
-			zone := n.Zones[d.Zone]
-			n.Devices[d.ID] = [2]uint16{zone, lasts[zone] + 1}
-			use(n.Devices[d.ID])
+			at := [2]uint16{n.Zones[d.Zone], lasts[n.Zones[d.Zone]] + 1}
+			for at[1] == 0 || used[at] {
+				at[1]++ // behind the last there is room again from 1
+			}
+			n.Devices[d.ID] = at
+			use(at)
 		}
 	}
 }
 
-// number takes the numbers from the store, and keeps there what is new.
+// number gives the parts the numbers of the store, and keeps there what is new, until that was done once. While the store
+// fails they have those of the configuration alone.
+func (u *Uplink) number(ctx context.Context, j uplink.Journal) (done bool) {
+	if !u.numbers {
+		u.numbers = u.plan.number(ctx, j, u.o.ID) == nil
+	}
+	return u.numbers
+}
+
 func (p *plan) number(ctx context.Context, j uplink.Journal, id string) error {
 	key := "uplink/" + id + "/parts"
 	text, err := j.Get(ctx, key)
@@ -152,7 +162,8 @@ func (p *plan) number(ctx context.Context, j uplink.Journal, id string) error {
 	p.numbers = numbers{}
 	if text != "" {
 		if err := json.Unmarshal([]byte(text), &p.numbers); err != nil {
-			return fmt.Errorf("numbers of parts as stored: %w", err)
+			p.o.Log.Error("numbers of parts as stored cannot be read, they are given anew", "err", err)
+			p.numbers = numbers{}
 		}
 	}
 	p.lay()

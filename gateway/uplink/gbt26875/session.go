@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -29,6 +28,7 @@ type session struct {
 	gone    context.Context // ends with the connection, for a cause
 	end     context.CancelCauseFunc
 	systems map[system]state // what was said of systems over this connection
+	mute    map[kind]bool    // what the centre does not confirm, though it is there
 	own     byte             // and of the gateway
 	ownAt   time.Time        // when, zero before the first
 	second  time.Time        // when what the centre sent in this second began
@@ -48,7 +48,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	if err != nil {
 		return fmt.Errorf("fire centre: %w", err)
 	}
-	s := &session{u: u, j: j, acts: acts, conn: conn, in: make(chan received, 16), systems: map[system]state{}}
+	s := &session{u: u, j: j, acts: acts, conn: conn, in: make(chan received, 16), systems: map[system]state{}, mute: map[kind]bool{}}
 	s.gone, s.end = context.WithCancelCause(context.Background())
 	s.reading.Go(s.read)
 	defer s.reading.Wait()
@@ -84,40 +84,55 @@ func (s *session) read() {
 // Events sends what the journal has after our place.
 func (s *session) Events(ctx context.Context) (done bool, err error) {
 	u := s.u
+	numbered := u.number(ctx, s.j)
 	for {
 		events, ok := u.feed.Next(ctx, s.j, eventsLoad)
 		if !ok || len(events) == 0 {
 			if ok {
 				clear(u.ahead) // their events are past
 			}
-			return ok, nil
-		}
-		if len(events) > 1 {
-			if err := s.firesFirst(ctx, events[0].Time); err != nil {
-				return false, err
-			}
+			return ok && numbered, nil
 		}
 		for len(events) > 0 {
-			k, words, n := s.group(events)
-			if len(words) > 0 {
-				objects := make([][]byte, len(words))
-				for i, w := range words {
-					objects[i] = w.object
-				}
-				if err := s.deliver(ctx, unit(k, objects...)); err != nil {
+			if len(events) > 1 {
+				if err := s.firesFirst(ctx, events[0].Time); err != nil {
 					return false, err
 				}
 			}
-			for _, w := range words {
-				if k == partState {
-					u.sent[w.part] = w.state
-				}
+			n, err := s.tell(ctx, events)
+			if err != nil {
+				return false, err
 			}
 			u.feed.Pass(events[n-1])
 			u.feed.Save(ctx, s.j)
 			events = events[n:]
 		}
 	}
+}
+
+// tell sends one packet of what the first n of events say.
+func (s *session) tell(ctx context.Context, events []alarm.Event) (n int, err error) {
+	k, words, n := s.group(events)
+	if len(words) > 0 {
+		objects, states := make([][]byte, len(words)), map[part]state{}
+		for i, w := range words {
+			objects[i] = w.object
+			if k == partState {
+				states[w.part] = w.state
+			}
+		}
+		taken, err := s.deliver(ctx, unit(k, objects...))
+		if err != nil {
+			return 0, err
+		}
+		s.u.learned(states, taken)
+	}
+	for _, e := range events[:n] {
+		if e.Alarm != nil && !e.Alarm.Active() {
+			s.u.ahead[e.Alarm.ID] = max(e.Alarm.Count, s.u.ahead[e.Alarm.ID]) // the list of alarms may be older than this
+		}
+	}
+	return n, nil
 }
 
 // group takes from the beginning of events as many as one packet tells: of n events the words of one kind.
@@ -138,23 +153,24 @@ func (s *session) group(events []alarm.Event) (k kind, words []word, n int) {
 	return k, words, n
 }
 
-// firesFirst tells of fires that were raised after a time, and so wait behind what happened then. Source: GB 26875.1-2011, 4.1.2.3.
+// firesFirst tells of fires that the centre has not heard of, and that wait behind what happened at a time. Of a fire that was
+// open at the start it has, unless it was raised after that. Source: GB 26875.1-2011, 4.1.2.3.
 func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 	u := s.u
 	open := u.openAlarms()
 	for _, a := range open {
-		if u.plan.bits(a)&fire == 0 || !a.RaisedAt.After(after) {
-			continue
-		}
-		if _, early := u.ahead[a.ID]; early {
-			continue
-		}
 		p, text := u.plan.partOf(a)
+		count, early := u.ahead[a.ID]
+		if u.plan.bits(a)&fire == 0 || u.sent[p]&fire != 0 || early && count >= a.Count || u.states.restored(a) && !a.RaisedAt.After(after) {
+			continue
+		}
 		st := u.stateOf(open, p, &a)
-		if err := s.deliver(ctx, unit(partState, p.object(st, text, a.RaisedAt.In(u.o.Location)))); err != nil {
+		taken, err := s.deliver(ctx, unit(partState, p.object(st, text, u.local(a.RaisedAt))))
+		if err != nil {
 			return err
 		}
-		u.ahead[a.ID], u.sent[p] = a.Count, st
+		u.ahead[a.ID] = a.Count
+		u.learned(map[part]state{p: st}, taken)
 	}
 	return nil
 }
@@ -172,11 +188,13 @@ func (s *session) Latest(ctx context.Context) (more bool, err error) {
 		return true, s.correct(ctx, open, parts[:min(len(parts), most[partState])], at)
 	}
 	if objects := s.changed(open, at); len(objects) > 0 {
-		return true, s.deliver(ctx, unit(systemState, objects...))
+		_, err := s.deliver(ctx, unit(systemState, objects...))
+		return true, err
 	}
 	if own := u.ownState(open); own != s.own || now.Sub(s.ownAt) >= u.settings.Heartbeat {
 		s.own, s.ownAt = own, now
-		return true, s.deliver(ctx, unit(deviceState, stamp([]byte{own}, at)))
+		_, err := s.deliver(ctx, unit(deviceState, stamp([]byte{own}, at)))
+		return true, err
 	}
 	if len(u.due) == 0 && now.Sub(u.round) >= u.settings.Every {
 		u.due, u.round = u.states.list(), now
@@ -190,7 +208,8 @@ func (s *session) Latest(ctx context.Context) (more bool, err error) {
 	if len(objects) == 0 {
 		return true, nil
 	}
-	return true, s.deliver(ctx, unit(partValue, objects...))
+	_, err = s.deliver(ctx, unit(partValue, objects...))
+	return true, err
 }
 
 // correct tells the states of parts as they are now.
@@ -201,10 +220,11 @@ func (s *session) correct(ctx context.Context, open []alarm.Alarm, parts []part,
 		states[p] = s.u.stateOf(open, p, nil)
 		objects = append(objects, p.object(states[p], s.u.plan.texts[p], at))
 	}
-	if err := s.deliver(ctx, unit(partState, objects...)); err != nil {
+	taken, err := s.deliver(ctx, unit(partState, objects...))
+	if err != nil {
 		return err
 	}
-	maps.Copy(s.u.sent, states)
+	s.u.learned(states, taken)
 	return nil
 }
 
@@ -232,7 +252,7 @@ func (u *Uplink) valuesOf(keys []string) (objects [][]byte) {
 			continue
 		}
 		if v, ok := u.plan.analogs[key].steps(r.Value); ok {
-			objects = append(objects, u.plan.parts[u.plan.device[key]].value(v, r.Time.In(u.o.Location)))
+			objects = append(objects, u.plan.parts[u.plan.device[key]].value(v, u.local(r.Time)))
 		}
 	}
 	return objects
@@ -243,44 +263,69 @@ var (
 	errFlood  = errors.New("the centre sends too much")
 )
 
-// deliver sends data until the centre confirms it. What it denies each time is noted as refused and is no error.
-func (s *session) deliver(ctx context.Context, data []byte) error {
+// deliver sends data until the centre confirms it. What it does not take is noted as refused and is no error: what it denies
+// each time, or leaves without an answer, states of parts excepted, while it answers to what comes behind.
+func (s *session) deliver(ctx context.Context, data []byte) (taken bool, err error) {
+	k := kind(data[0])
+	if s.mute[k] {
+		s.refused(k, data[1], "does not confirm")
+		return false, nil
+	}
+	answer, err := s.send(ctx, data)
+	switch {
+	case err != nil:
+		return false, err
+	case answer == confirm:
+		s.u.o.Observe("accepted")
+		s.u.stand.Works(time.Now())
+		return true, nil
+	case answer == deny:
+		s.refused(k, data[1], "denied")
+		return false, nil
+	case k == partState || k == deviceState:
+		return false, errSilent
+	}
+	open, known := s.u.states.alarms()
+	if !known {
+		return false, errSilent
+	}
+	if _, err := s.deliver(ctx, unit(deviceState, stamp([]byte{s.u.ownState(open)}, s.u.local(time.Now())))); err != nil {
+		return false, err
+	}
+	s.mute[k] = true
+	s.refused(k, data[1], "does not confirm")
+	return false, nil
+}
+
+// send sends data until there is an answer, and again three times: confirm, deny to the last, or 0.
+func (s *session) send(ctx context.Context, data []byte) (answer command, err error) {
 	u := s.u
 	f := frame{serial: u.serial, destination: u.settings.destination, command: sendData, unit: data}
 	u.serial++
-	denied := false
 	for range tries {
-		if err := s.write(f); err != nil {
-			u.o.Observe("retry")
-			return err
+		if err = s.write(f); err == nil {
+			answer, err = s.await(ctx, f.serial)
 		}
-		answer, err := s.await(ctx, f.serial)
-		if err != nil {
+		if err != nil || answer == 0 {
 			u.o.Observe("retry")
-			return err
 		}
-		now := time.Now()
-		if answer == confirm {
-			u.o.Observe("accepted")
-			u.stand.Works(now)
-			return nil
-		}
-		if denied = answer == deny; !denied {
-			u.o.Observe("retry")
+		if err != nil || answer == confirm {
+			return answer, err
 		}
 	}
-	if !denied {
-		return errSilent
-	}
-	now := time.Now()
+	return answer, nil
+}
+
+// refused notes that the centre, which is there and answers, does not take a packet.
+func (s *session) refused(k kind, objects uint8, how string) {
+	u, now := s.u, time.Now()
 	u.o.Observe("refused")
-	words := fmt.Sprintf("the centre denied a packet of type %d with %d objects", data[0], data[1])
+	words := fmt.Sprintf("the centre %s a packet of type %d with %d objects", how, k, objects)
 	if words != u.stand.Status().Refusal {
-		u.o.Log.Warn("packet refused", "type", data[0], "objects", data[1])
+		u.o.Log.Warn("packet refused", "how", how, "type", k, "objects", objects)
 	}
-	u.stand.Works(now) // it is there, and answers
-	u.stand.Rejected(now, int(data[1]), words)
-	return nil
+	u.stand.Works(now)
+	u.stand.Rejected(now, int(objects), words)
 }
 
 // await waits for the answer to a packet: confirm, deny, or 0 where there is none in time. What else comes is dealt with.
@@ -297,7 +342,9 @@ func (s *session) await(ctx context.Context, serial uint16) (command, error) {
 				return 0, err
 			}
 		case <-s.gone.Done():
-			return 0, context.Cause(s.gone)
+			if len(s.in) == 0 { // else it said something before it left
+				return 0, context.Cause(s.gone)
+			}
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		case <-timeout.C:

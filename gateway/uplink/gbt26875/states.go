@@ -13,24 +13,30 @@ import (
 // states is the latest of what is not in the journal. It is as large as the configuration.
 type states struct {
 	mu     sync.Mutex
-	values map[string]drivers.Reading // the latest good one of a signal
+	values map[string]drivers.Reading // the latest of a signal, where it is good
 	fresh  map[string]bool            // those that came since the last round
 	open   []alarm.Alarm
-	listed bool // alarms are known
+	first  []alarm.Alarm // the list that came first: alarms of an earlier run, which are in the journal
+	listed bool          // alarms are known
 }
 
 func (st *states) take(batch []drivers.Reading, wanted map[string]scale) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for _, r := range batch {
-		if _, ok := wanted[r.Signal]; ok && r.Quality == drivers.Good && !r.Retained {
-			r.Raw, r.Detail = nil, ""
-			st.values[r.Signal] = r
-			if st.fresh == nil {
-				st.fresh = map[string]bool{}
-			}
-			st.fresh[r.Signal] = true
+		if _, ok := wanted[r.Signal]; !ok || r.Retained {
+			continue
 		}
+		if r.Quality != drivers.Good {
+			delete(st.values, r.Signal) // whoever asks gets no value that is past
+			continue
+		}
+		r.Raw, r.Detail = nil, ""
+		st.values[r.Signal] = r
+		if st.fresh == nil {
+			st.fresh = map[string]bool{}
+		}
+		st.fresh[r.Signal] = true
 	}
 }
 
@@ -57,7 +63,22 @@ func (st *states) value(key string) (drivers.Reading, bool) {
 func (st *states) setAlarms(open []alarm.Alarm) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if !st.listed {
+		st.first = open
+	}
 	st.open, st.listed = open, true
+}
+
+// restored tells whether an alarm, with this trigger, is of an earlier run.
+func (st *states) restored(a alarm.Alarm) bool {
+	return slices.ContainsFunc(st.earlier(), func(f alarm.Alarm) bool { return f.ID == a.ID && f.Count == a.Count })
+}
+
+// earlier are the alarms of an earlier run.
+func (st *states) earlier() []alarm.Alarm {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.first
 }
 
 // alarms are the open ones, as far as they are known.
@@ -139,7 +160,10 @@ type word struct {
 
 // told is what the centre is told of an event; ok is false where that is nothing.
 func (u *Uplink) told(e alarm.Event) (w word, ok bool) {
-	at := e.Time.In(u.o.Location)
+	if e.Alarm != nil && e.Alarm.Level == rules.LevelNotice {
+		return w, false
+	}
+	at := u.local(e.Time)
 	operator := u.plan.people[e.By]
 	acted := func(a act) (word, bool) {
 		return word{kind: deviceAct, object: stamp([]byte{byte(a), operator}, at)}, true
@@ -147,7 +171,7 @@ func (u *Uplink) told(e alarm.Event) (w word, ok bool) {
 	switch e.Type {
 	case alarm.EventRaised, alarm.EventCounted, alarm.EventLowered, alarm.EventCleared, alarm.EventFaultRaised, alarm.EventFaultCleared,
 		alarm.EventShelved, alarm.EventUnshelved, alarm.EventClosed:
-		if e.Alarm == nil || e.Alarm.Level == rules.LevelNotice {
+		if e.Alarm == nil {
 			return w, false
 		}
 		return u.became(e, at)
@@ -171,8 +195,9 @@ func (u *Uplink) told(e alarm.Event) (w word, ok bool) {
 
 // became is what became of a part. The end of an alarm that had cleared says nothing new.
 func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
-	if count, early := u.ahead[e.Alarm.ID]; early && count == e.Alarm.Count && (e.Type == alarm.EventRaised || e.Type == alarm.EventCounted) {
-		return w, false
+	again := e.Type == alarm.EventRaised || e.Type == alarm.EventCounted
+	if count, early := u.ahead[e.Alarm.ID]; early && (e.Alarm.Count < count || again && e.Alarm.Count == count) {
+		return w, false // the centre knows what came of it
 	}
 	p, text := u.plan.partOf(*e.Alarm)
 	st := u.stateOf(u.openAlarms(), p, e.Alarm)
@@ -186,9 +211,39 @@ func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
 // read from the journal a moment before the list has it.
 const doubtFor = 2 * time.Second
 
+// againAfter is when the state of a part that the centre did not take is told again, where it still holds.
+const againAfter = time.Minute
+
+// learned notes whether the centre knows the states of parts now.
+func (u *Uplink) learned(states map[part]state, taken bool) {
+	for at, st := range states {
+		if taken {
+			u.sent[at] = st
+		} else {
+			u.doubts[at] = time.Now().Add(againAfter - doubtFor)
+		}
+	}
+}
+
+// recall takes what was open at the start for told by an earlier run, or from the journal by this one.
+func (u *Uplink) recall() {
+	first := u.states.earlier()
+	for _, a := range first {
+		at, _ := u.plan.partOf(a)
+		_, told := u.sent[at]
+		if _, denied := u.doubts[at]; !told && !denied && a.Level != rules.LevelNotice {
+			u.sent[at] = u.stateOf(first, at, nil)
+		}
+	}
+	u.known = true
+}
+
 // differing are the parts of which the centre knows another state than the list of alarms says: what is not in the journal,
 // since the disk refuses it, or was seen together with what came after it.
 func (u *Uplink) differing(now time.Time, open []alarm.Alarm) (parts []part) {
+	if !u.known {
+		u.recall()
+	}
 	of := map[part]bool{}
 	for at := range u.sent {
 		of[at] = true
@@ -206,10 +261,6 @@ func (u *Uplink) differing(now time.Time, open []alarm.Alarm) (parts []part) {
 	for at := range of {
 		st := u.stateOf(open, at, nil)
 		before, known := u.sent[at]
-		if !known && !u.known {
-			u.sent[at] = st // of an earlier run, which told it
-			continue
-		}
 		if !known {
 			before = normal
 		}
@@ -222,6 +273,5 @@ func (u *Uplink) differing(now time.Time, open []alarm.Alarm) (parts []part) {
 			parts = append(parts, at)
 		}
 	}
-	u.known = true
 	return parts
 }

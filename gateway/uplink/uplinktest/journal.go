@@ -15,6 +15,7 @@ type Journal struct {
 	events   []alarm.Event
 	settings map[string]string
 	broken   bool
+	full     bool
 }
 
 // Add appends the event that is made for its number, from 1.
@@ -32,6 +33,13 @@ func (j *Journal) Break(broken bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.broken = broken
+}
+
+// Fill makes every Set fail, or work again, as a disk that is full.
+func (j *Journal) Fill(full bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.full = full
 }
 
 // Lose forgets the events, as a journal that was set aside for damage.
@@ -68,7 +76,7 @@ func (j *Journal) Get(_ context.Context, key string) (string, error) {
 func (j *Journal) Set(_ context.Context, key, value string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.broken {
+	if j.broken || j.full {
 		return errDisk
 	}
 	if j.settings == nil {
