@@ -24,6 +24,8 @@ const (
 	rescueRows = 1000             // taken over in one transaction
 	rescueRoom = 8 << 20          // bytes that a new file needs beside its rows: for its tables, and for a log of them
 	keepAside  = 3                // damaged files of one name that are kept
+
+	rescuedSuffix = ".rescued" // of a file with what was rescued, until it is in the place of the damaged one
 )
 
 var errDamaged = errors.New("damaged")
@@ -81,7 +83,8 @@ func (f *file) check() error {
 	return nil
 }
 
-// replace sets the damaged file aside and makes a new one with what can be rescued. The caller has the turn.
+// replace makes a new file with what can be rescued of the damaged one, and puts it in its place. The damaged one stays as it
+// is until the new one is whole, so that a power cut in between costs nothing. The caller has the turn.
 func (f *file) replace(cause error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,27 +100,78 @@ func (f *file) replace(cause error) error {
 		return fmt.Errorf("%s is damaged (%w) and cannot be replaced: %w", f.path, cause, err)
 	}
 	f.disconnect() // closed before it is renamed: closing removes the log by its name
-	aside := f.path + ".damaged-" + stamp(time.Now())
-	for _, suffix := range []string{"", "-wal"} {
+	rows, whole, err := f.makeRescued()
+	if err != nil {
+		if failed := f.connect(); failed != nil { // the damaged one: what it can, it does
+			f.disconnect()
+		}
+		return fmt.Errorf("%s is damaged (%w) and cannot be replaced: %w", f.path, cause, classify(err))
+	}
+	aside, err := f.swapRescued()
+	if err != nil {
+		return err
+	}
+	f.generation++
+	f.pages, f.moved = 0, 0
+	f.store.damaged(f.tell(cause, aside, rows, whole))
+	f.forgetOldest()
+	if err := f.connect(); err != nil {
+		f.disconnect()
+		return fmt.Errorf("begin %s anew: %w", f.path, classify(err))
+	}
+	return nil
+}
+
+// makeRescued makes a new file beside the damaged one, with what can be rescued; it has its name once it is whole.
+func (f *file) makeRescued() (rows int64, whole bool, err error) {
+	part := f.path + rescuedSuffix + ".part"
+	away := func() {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			os.Remove(part + suffix)
+		}
+	}
+	away() // of one that was interrupted
+	defer away()
+	fresh := newFile(f.store, f.name, f.schema, nil)
+	fresh.path = part
+	if err = fresh.connect(); err == nil {
+		rows, whole = fresh.rescue(f.path)
+	}
+	f.written.Add(fresh.written.Load())
+	if err = errors.Join(err, fresh.disconnect()); err == nil && hasContent(part+"-wal") {
+		err = errors.New("its log does not move into it")
+	}
+	if err == nil {
+		err = os.Rename(part, f.path+rescuedSuffix)
+	}
+	return rows, whole, errors.Join(err, syncDir(f.store.dir))
+}
+
+// swapRescued sets the damaged file aside and puts the rescued one in its place; done twice it does no harm.
+func (f *file) swapRescued() (aside string, err error) {
+	aside = f.path + ".damaged-" + stamp(time.Now())
+	for _, suffix := range []string{"-wal", ""} {
 		if err := os.Rename(f.path+suffix, aside+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("set damaged %s aside: %w", f.path, err)
+			return aside, fmt.Errorf("set damaged %s aside: %w", f.path, err)
 		}
 	}
 	os.Remove(f.path + "-shm")
-	f.generation++
-	f.pages, f.moved = 0, 0
-	if err := f.connect(); err != nil {
-		f.disconnect()
-		for _, suffix := range []string{"-shm", "-wal", ""} { // as it was, or the next try would begin with nothing
-			os.Remove(f.path + suffix)
-			os.Rename(aside+suffix, f.path+suffix)
-		}
-		return fmt.Errorf("begin %s anew: %w", f.path, classify(err))
+	if err := os.Rename(f.path+rescuedSuffix, f.path); err != nil {
+		return aside, fmt.Errorf("put what was rescued of %s in its place: %w", f.path, err)
 	}
-	rescued, whole := f.rescue(aside)
-	f.store.damaged(f.tell(cause, aside, rescued, whole))
-	f.forgetOldest()
-	return errors.Join(f.opened(context.Background()), syncDir(f.store.dir))
+	return aside, syncDir(f.store.dir)
+}
+
+// finishSwap ends what a power cut interrupted: the rescued file is whole, and not in its place.
+func (f *file) finishSwap() error {
+	if !hasContent(f.path + rescuedSuffix) {
+		return nil
+	}
+	aside, err := f.swapRescued()
+	if err == nil {
+		f.store.damaged(i18n.T("%s was damaged and is kept as %s; what can be read of it was taken over into a new file", f.path, aside))
+	}
+	return err
 }
 
 // roomForAnother is nil where the disk has room for a new file: of the state all that the old one has must fit, so that no

@@ -252,6 +252,38 @@ func TestADamagedStateOnAFullDiskWaitsForRoom(t *testing.T) {
 	}
 }
 
+// A power cut between any two steps of a rescue costs nothing: it is begun again, or finished.
+func TestARescueThatWasInterruptedIsFinished(t *testing.T) {
+	for name, until := range map[string]func(f *file) error{
+		"while the new file is made": func(f *file) error { return os.WriteFile(f.path+rescuedSuffix+".part", make([]byte, pageSize), 0o600) },
+		"when it is whole":           func(f *file) error { return nil },
+		"when the log is set aside":  func(f *file) error { return os.Rename(f.path+"-wal", f.path+".damaged-1Z-wal") },
+		"when the file is set aside": func(f *file) error { return os.Rename(f.path, f.path+".damaged-1Z") },
+	} {
+		dir := home(t)
+		damage(t, filepath.Join(dir, StateFile), scribble(5, 8))
+		f := newFile(&Store{dir: dir, log: slog.New(slog.DiscardHandler)}, StateFile, stateSchema, nil)
+		if _, _, err := f.makeRescued(); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if strings.HasPrefix(name, "while") {
+			err = os.Remove(f.path + rescuedSuffix)
+		}
+		if err = errors.Join(err, os.WriteFile(f.path+"-wal", nil, 0o600), until(f)); err != nil {
+			t.Fatal(err)
+		}
+		s := openAt(t, dir)
+		if got := len(must[[]alarm.Record](t)(s.Records(t.Context()))); got != rows || len(s.Damage()) != 1 {
+			t.Errorf("%s: %d of %d records, said %q", name, got, rows, s.Damage())
+		}
+		works(t, s)
+		for _, left := range must[[]string](t)(filepath.Glob(f.path + rescuedSuffix + "*")) {
+			t.Errorf("%s: left behind: %s", name, left)
+		}
+	}
+}
+
 // Two daemons on one directory would tell everybody twice; the verbs beside a daemon claim nothing.
 func TestOneDaemonClaimsADirectory(t *testing.T) {
 	dir := t.TempDir()

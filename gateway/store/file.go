@@ -84,6 +84,9 @@ func (f *file) open() error {
 // connect opens the connections and brings the tables up to date.
 func (f *file) connect() (err error) {
 	ctx := context.Background()
+	if err := f.finishSwap(); err != nil {
+		return err
+	}
 	// SQLite gives its log the mode of the file. One that exists is not opened here: closing it would end SQLite's locks.
 	made, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {

@@ -96,7 +96,7 @@ func (s *Store) open() error {
 		s.history.forget()
 		return s.loadQueues(ctx)
 	})
-	lost := !hasContent(s.state.path) && hasContent(s.series.path) // state.db is made first, so it was there before
+	lost := !hasContent(s.state.path) && !hasContent(s.state.path+rescuedSuffix) && hasContent(s.series.path) // state.db is made first, so it was there before
 	if err := s.state.open(); err != nil {
 		return err
 	}
