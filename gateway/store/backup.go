@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,6 +59,9 @@ func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 	if !hasContent(state) {
 		return done, fs.ErrNotExist
 	}
+	if err := roomForBackup(dir, filepath.Dir(out)); err != nil {
+		return done, err
+	}
 	tmp, err := os.MkdirTemp(filepath.Dir(out), ".embergate-backup-*")
 	if err != nil {
 		return done, err
@@ -84,6 +88,32 @@ func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 		err = os.Link(part, out)
 	}
 	return done, errors.Join(err, syncDir(filepath.Dir(out)))
+}
+
+// roomForBackup is nil where a backup of dir fits into another directory; on the same disk it leaves to alarms what telemetry
+// leaves to them.
+func roomForBackup(dir, to string) error {
+	need := int64(0)
+	for _, pattern := range []string{StateFile + "*", StateFile + "*", photosDir + "/*", configDir + "/*"} { // the state twice: once by itself
+		files, _ := filepath.Glob(filepath.Join(dir, pattern))
+		for _, file := range files {
+			if info, err := os.Stat(file); err == nil && !strings.Contains(filepath.Base(file), StateFile+".") {
+				need += info.Size()
+			}
+		}
+	}
+	var here, there unix.Stat_t
+	if err := errors.Join(unix.Stat(dir, &here), unix.Stat(to, &there)); err != nil {
+		return err
+	}
+	if here.Dev == there.Dev {
+		need += reserve
+	}
+	left, err := free(to)
+	if err == nil && left < need {
+		err = fmt.Errorf("%w: %d bytes left, it needs %d", ErrFull, left, need)
+	}
+	return err
 }
 
 // writeArchive writes a backup, on disk when it returns.
@@ -276,6 +306,11 @@ func readState(f *os.File, to string) (rest *tar.Reader, err error) {
 // setAside gives the state a second name, old, under which it stays, and answers it; "" where there is none. Its log is moved into it first: a
 // log that stays beside another file would be played into that.
 func setAside(ctx context.Context, state, old string) (string, error) {
+	if hasContent(state + rescuedSuffix) {
+		if err := os.Rename(state+rescuedSuffix, old+rescuedSuffix); err != nil { // it would be put in the place of what is restored
+			return "", err
+		}
+	}
 	if !hasContent(state) {
 		os.Remove(state + "-wal")
 		os.Remove(state + "-shm")

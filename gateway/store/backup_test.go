@@ -263,6 +263,49 @@ func TestAnArchiveWithHolesIsRefused(t *testing.T) {
 	wantFiles(t, dir)
 }
 
+// A backup on the disk of the data never takes the room that alarms need; on another disk it takes what there is.
+func TestABackupLeavesRoomForAlarms(t *testing.T) {
+	dir := smallDisk(t, reserve+8<<20)
+	s := openAt(t, dir)
+	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
+	if err := os.Mkdir(filepath.Join(dir, photosDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 4 {
+		picture := bytes.Repeat([]byte{byte(n)}, 1<<20)
+		if err := os.WriteFile(filepath.Join(dir, photosDir, "a-"+digest(picture)), picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	disk := filepath.Dir(dir)
+	if _, err := Backup(t.Context(), dir, filepath.Join(disk, "backup")); !errors.Is(err, ErrFull) {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	wantFiles(t, disk, "data")
+	if done, err := Backup(t.Context(), dir, filepath.Join(t.TempDir(), "backup")); err != nil || done.Photos != 4 {
+		t.Error(done, err)
+	}
+}
+
+// What a rescue had not yet put in its place must not take that of a restored state.
+func TestARestoreKeepsWhatWasRescuedAside(t *testing.T) {
+	dir, out := home(t), filepath.Join(t.TempDir(), "backup")
+	if _, err := Backup(t.Context(), dir, out); err != nil {
+		t.Fatal(err)
+	}
+	rescued := filepath.Join(dir, StateFile+rescuedSuffix)
+	if err := os.WriteFile(rescued, []byte("rescued"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	done, err := Restore(t.Context(), dir, out)
+	if err != nil || !hasContent(done.Old+rescuedSuffix) || hasContent(rescued) {
+		t.Error(done, err)
+	}
+	if s := openAt(t, dir); len(s.Damage()) > 0 {
+		t.Error(s.Damage())
+	}
+}
+
 // What passes as SQLite, and is no state: without a table, or with a trigger of its own.
 func TestAStateOfForeignTablesIsRefused(t *testing.T) {
 	for _, change := range []string{`DROP TABLE messages`, `CREATE TRIGGER mine AFTER INSERT ON records BEGIN DELETE FROM messages; END`, `CREATE VIEW mine AS SELECT 1`, `PRAGMA user_version = -1`} {
