@@ -55,6 +55,9 @@ func TestAFireCentreThatIsAwayIsAFaultSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := st.Set(t.Context(), "uplink/fire-centre/events", "0 "); err != nil { // it was there before
+		t.Fatal(err)
+	}
 	old := alarm.Event{ID: "1", Time: time.Now().Add(-centreLateAfter - time.Second), Type: "gateway.started"}
 	if err := st.Commit(t.Context(), &store.Transaction{Events: []alarm.Event{old}}); err != nil {
 		t.Fatal(err)

@@ -27,6 +27,9 @@ type Feed struct {
 // NewFeed is the queue of an uplink by its id.
 func NewFeed(uplink string, log *slog.Logger) *Feed { return &Feed{uplink: uplink, log: log, sent: -1} }
 
+// skipLoad is how many events are skipped at once.
+const skipLoad = 500
+
 // saveTime is how long the store gets to keep a place, also at the end.
 const saveTime = 3 * time.Second
 
@@ -50,6 +53,26 @@ func (f *Feed) Next(ctx context.Context, j Journal, limit int) (events []alarm.E
 	defer f.mu.Unlock()
 	f.sent, f.waiting = f.place.seq, oldest
 	return events, true
+}
+
+// Skip passes what happened before the uplink was there, where it never had a place in the journal.
+func (f *Feed) Skip(ctx context.Context, j Journal) error {
+	text, err := j.Get(ctx, key(f.uplink))
+	if err != nil || text != "" {
+		return err
+	}
+	for place := f.place; ; {
+		events, err := place.After(ctx, j, f.uplink, skipLoad, f.log)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			f.place = place
+			f.Save(ctx, j)
+			return nil
+		}
+		place = At(events[len(events)-1])
+	}
 }
 
 // Pass notes that the platform has an event, or is not to have it. Save keeps that.

@@ -196,7 +196,8 @@ func TestFramesAreFoundInWhateverComes(t *testing.T) {
 	}
 }
 
-// FuzzFrame: whatever comes, nothing panics, the scanner holds no more than a frame, and what is found can be said again.
+// FuzzFrame: whatever comes, nothing panics, the scanner holds no more than a frame, what is found can be said again, and so many
+// frames as one could hide are enough to be heard behind it.
 func FuzzFrame(f *testing.F) {
 	for _, packet := range published(f) {
 		f.Add(packet, uint8(3))
@@ -204,6 +205,7 @@ func FuzzFrame(f *testing.F) {
 	}
 	u := newUplink(f, plain, nil, nil)
 	u.Alarms(nil)
+	whole := frame{serial: 4711, command: confirm}.encode()
 	f.Fuzz(func(t *testing.T, stream []byte, piece uint8) {
 		var s scanner
 		for chunk := range slices.Chunk(stream, int(piece)+1) {
@@ -222,6 +224,13 @@ func FuzzFrame(f *testing.F) {
 			if len(s.held) >= mostFrame {
 				t.Errorf("%d bytes are held", len(s.held))
 			}
+		}
+		heard := false
+		s.take(bytes.Repeat(whole, mostFrame/len(whole)+2), func(f frame, damaged bool) {
+			heard = heard || f.serial == 4711 && !damaged
+		})
+		if !heard {
+			t.Error("no frame is heard any more")
 		}
 	})
 }

@@ -69,7 +69,9 @@ type Uplink struct {
 
 	// Run's goroutine only:
 	serial  uint16             // of the next packet
-	numbers bool               // the parts have theirs, and the store too
+	begun   bool               // our place in the journal is known
+	numbers bool               // and those of the parts
+	new     bool               // the centre was never told what is open
 	sent    map[part]state     // what the centre was told of parts
 	known   bool               // sent is complete: a part that is not in it is normal
 	doubts  map[part]time.Time // since when the list of alarms says otherwise
@@ -131,8 +133,38 @@ func (u *Uplink) local(t time.Time) time.Time {
 
 // Run connects and sends until ctx ends, and returns nil.
 func (u *Uplink) Run(ctx context.Context, j uplink.Journal, acts Acts) error {
+	u.begin(ctx, j)
 	u.stand.Keep(ctx,
 		func(ctx context.Context) error { return u.converse(ctx, j, acts) },
-		func(ctx context.Context) { u.feed.Next(ctx, j, 1) }) // to know what waits
+		func(ctx context.Context) {
+			if u.begin(ctx, j) {
+				u.feed.Next(ctx, j, 1) // to know what waits
+			}
+		})
 	return nil
 }
+
+// begin takes from the store, until that was done once, what an earlier run left: our place in the journal, whether the centre
+// is new, and the numbers of parts. A new one is not told what is past, as a fire of last year would be one to it; but what
+// is open.
+func (u *Uplink) begin(ctx context.Context, j uplink.Journal) (begun bool) {
+	if !u.begun {
+		told, err := "", u.feed.Skip(ctx, j)
+		if err == nil {
+			told, err = j.Get(ctx, u.key("told"))
+		}
+		u.feed.Disk(err)
+		if err != nil {
+			return false
+		}
+		u.begun, u.new = true, told == ""
+		u.known = u.known || u.new
+	}
+	if !u.numbers {
+		u.numbers = u.plan.number(ctx, j, u.key("parts")) == nil
+	}
+	return true
+}
+
+// key is that of something of ours in the store.
+func (u *Uplink) key(what string) string { return "uplink/" + u.o.ID + "/" + what }

@@ -475,7 +475,7 @@ func TestPartsKeepTheirNumbers(t *testing.T) {
 	}
 	j := &journal{}
 	u := newUplink(t, plain, nil, nil)
-	if err := u.plan.number(t.Context(), j, "x"); err != nil {
+	if err := u.plan.number(t.Context(), j, "uplink/x/parts"); err != nil {
 		t.Fatal(err)
 	}
 	got, _ := j.Get(t.Context(), "uplink/x/parts")
@@ -485,7 +485,7 @@ func TestPartsKeepTheirNumbers(t *testing.T) {
 	if err := j.Set(t.Context(), "uplink/x/parts", `{"zones":{"room":7},"devices":{"meter":[7,9]}}`); err != nil {
 		t.Fatal(err)
 	}
-	if err := u.plan.number(t.Context(), j, "x"); err != nil {
+	if err := u.plan.number(t.Context(), j, "uplink/x/parts"); err != nil {
 		t.Fatal(err)
 	}
 	if p := u.plan.parts["meter"]; p != (part{system{1, 1}, 17, 7, 9}) {

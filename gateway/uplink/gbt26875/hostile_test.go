@@ -103,6 +103,7 @@ func TestAnAlarmThatNoDiskEverHadIsTold(t *testing.T) {
 			c, j := &centre{t: t, away: true}, &journal{}
 			var log bytes.Buffer
 			u := newUplink(t, plain, c, &log)
+			ranBefore(t.Context(), j)
 			j.add(u, alarm.Event{Type: "gateway.started"})
 			fail(j)
 			u.Alarms([]alarm.Alarm{*gas("of an earlier run", alarm.Acknowledged)})
@@ -391,4 +392,36 @@ func TestHostileCentres(t *testing.T) {
 			time.Sleep(time.Second) // the centre notices
 		})
 	}
+}
+
+// A centre that is new to the home is told what is open, and not what was: an old fire would be a fire to it.
+func TestANewCentreIsNotToldOfThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := &centre{t: t, away: true}, &journal{}
+		u := newUplink(t, plain, c, nil)
+		open := *gas("open", alarm.Acknowledged)
+		for i := range 1200 {
+			j.add(u, event(alarm.EventRaised, smoke(fmt.Sprint(i), alarm.Unacknowledged)))
+		}
+		j.add(u, event(alarm.EventRaised, &open))
+		u.Alarms([]alarm.Alarm{open})
+		stop := startFirst(t, u, j, &home{})
+		synctest.Wait()
+		later := *smoke("later", alarm.Unacknowledged)
+		j.add(u, event(alarm.EventRaised, &later))
+		u.Alarms([]alarm.Alarm{open, later})
+		for range 2 { // the first life ends before the centre is reached
+			stop()
+			u = newUplink(t, plain, c, nil)
+			u.Alarms([]alarm.Alarm{open, later})
+			stop = startFirst(t, u, j, &home{})
+			c.set(func() { c.away = false })
+			time.Sleep(time.Minute)
+		}
+		stop()
+		got := c.take(false)
+		if len(got) != 2 || !strings.Contains(got[0], "type 40 at 2/1 is 0x3") || !strings.Contains(got[1], "type 10 at 1/1 is 0x3") {
+			t.Errorf("the centre hears %q", got)
+		}
+	})
 }

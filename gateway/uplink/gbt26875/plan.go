@@ -144,17 +144,9 @@ func (n *numbers) give(zones []Zone, devices []drivers.Device, fixed map[string]
 	}
 }
 
-// number gives the parts the numbers of the store, and keeps there what is new, until that was done once. While the store
-// fails they have those of the configuration alone.
-func (u *Uplink) number(ctx context.Context, j uplink.Journal) (done bool) {
-	if !u.numbers {
-		u.numbers = u.plan.number(ctx, j, u.o.ID) == nil
-	}
-	return u.numbers
-}
-
-func (p *plan) number(ctx context.Context, j uplink.Journal, id string) error {
-	key := "uplink/" + id + "/parts"
+// number gives the parts the numbers of the store, and keeps there what is new. Until then they have those of the
+// configuration alone.
+func (p *plan) number(ctx context.Context, j uplink.Journal, key string) error {
 	text, err := j.Get(ctx, key)
 	if err != nil {
 		return err

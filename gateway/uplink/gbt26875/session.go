@@ -84,14 +84,16 @@ func (s *session) read() {
 // Events sends what the journal has after our place.
 func (s *session) Events(ctx context.Context) (done bool, err error) {
 	u := s.u
-	numbered := u.number(ctx, s.j)
+	if !u.begin(ctx, s.j) {
+		return false, nil
+	}
 	for {
 		events, ok := u.feed.Next(ctx, s.j, eventsLoad)
 		if !ok || len(events) == 0 {
 			if ok {
 				clear(u.ahead) // their events are past
 			}
-			return ok && numbered, nil
+			return ok && u.numbers, nil
 		}
 		for len(events) > 0 {
 			if len(events) > 1 {
@@ -161,7 +163,7 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 	for _, a := range open {
 		p, text := u.plan.partOf(a)
 		count, early := u.ahead[a.ID]
-		if u.plan.bits(a)&fire == 0 || u.sent[p]&fire != 0 || early && count >= a.Count || u.states.restored(a) && !a.RaisedAt.After(after) {
+		if u.plan.bits(a)&fire == 0 || u.sent[p]&fire != 0 || early && count >= a.Count || !u.new && u.states.restored(a) && !a.RaisedAt.After(after) {
 			continue
 		}
 		st := u.stateOf(open, p, &a)
@@ -186,6 +188,9 @@ func (s *session) Latest(ctx context.Context) (more bool, err error) {
 	at := now.In(u.o.Location)
 	if parts := u.differing(now, open); len(parts) > 0 {
 		return true, s.correct(ctx, open, parts[:min(len(parts), most[partState])], at)
+	}
+	if u.new && u.begun && len(u.doubts) == 0 {
+		u.new = s.j.Set(ctx, u.key("told"), now.UTC().Format(time.RFC3339)) != nil
 	}
 	if objects := s.changed(open, at); len(objects) > 0 {
 		_, err := s.deliver(ctx, unit(systemState, objects...))
