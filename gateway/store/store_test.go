@@ -118,6 +118,9 @@ func TestEveryConnectionHasItsPragmas(t *testing.T) {
 		if f.readers.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -256 {
 			t.Errorf("%s: a reader keeps %d", f.name, kept)
 		}
+		if f.conn.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -512 {
+			t.Errorf("%s: the writer keeps %d", f.name, kept)
+		}
 		if _, err := f.readers.Exec(`CREATE TABLE x (y)`); err == nil {
 			t.Errorf("%s: a reader can write", f.name)
 		}
