@@ -114,7 +114,7 @@ func (f *file) replace(cause error) error {
 	f.generation++
 	f.pages, f.moved = 0, 0
 	f.store.damaged(f.tell(cause, aside, rows, whole))
-	f.forgetOldest()
+	f.forgetOldest(aside)
 	if err := f.connect(); err != nil {
 		f.disconnect()
 		return fmt.Errorf("begin %s anew: %w", f.path, classify(err))
@@ -294,11 +294,13 @@ func copyRow(tx *sql.Tx, insert string, rows *sql.Rows, columns int) error {
 	return err
 }
 
-// forgetOldest removes all but the newest files set aside, so that a dying disk is not filled with them.
-func (f *file) forgetOldest() {
+// forgetOldest removes all but the newest files set aside, so that a dying disk is not filled with them. The latest stays
+// whatever its time: a box without a battery for its clock begins in 1970.
+func (f *file) forgetOldest(latest string) {
 	names, _ := filepath.Glob(f.path + ".damaged-*Z")
+	names = slices.DeleteFunc(names, func(name string) bool { return name == latest })
 	slices.Sort(names)
-	for len(names) > keepAside {
+	for len(names) > keepAside-1 {
 		for _, suffix := range []string{"", "-wal", "-shm"} {
 			os.Remove(names[0] + suffix)
 		}

@@ -319,6 +319,28 @@ func TestOnlyTheNewestDamagedFilesAreKept(t *testing.T) {
 	}
 }
 
+// The file that was just set aside is kept though the clock says that it is the oldest, as on a box that starts in 1970.
+func TestTheLatestDamagedFileIsKeptWhateverTheClockSays(t *testing.T) {
+	dir := home(t)
+	for i := range keepAside {
+		later := filepath.Join(dir, SeriesFile+".damaged-"+stamp(time.Now().AddDate(1+i, 0, 0)))
+		if err := os.WriteFile(later, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(t, filepath.Join(dir, SeriesFile), scribble(0, 1))
+	openAt(t, dir)
+	kept := 0
+	for _, file := range must[[]string](t)(filepath.Glob(filepath.Join(dir, SeriesFile+".damaged-*Z"))) {
+		if hasContent(file) {
+			kept++
+		}
+	}
+	if kept != 1 {
+		t.Error("the file that was damaged is gone")
+	}
+}
+
 func TestAlarmsGoOnWhereSeriesCannotBeOpened(t *testing.T) {
 	dir := t.TempDir()
 	blocked := filepath.Join(dir, SeriesFile)
