@@ -370,17 +370,6 @@ func whole(ctx context.Context, path string) (events int64, err error) {
 	return events, nil
 }
 
-// openReadOnly opens a database without changing it.
-func openReadOnly(path string) (*sql.DB, error) {
-	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "cell_size_check(1)"}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
-	if err != nil {
-		return nil, err
-	}
-	db.SetMaxOpenConns(2) // verify reads two things of one moment
-	return db, nil
-}
-
 // own gives what root has written to whoever owns the directory that it is in: the daemon must read and write it.
 func own(path string) error {
 	info, err := os.Stat(filepath.Dir(path))

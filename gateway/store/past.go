@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"time"
@@ -47,8 +46,7 @@ func OpenPast(ctx context.Context, dir string) (*Past, error) {
 	if !hasContent(p.path) {
 		return nil, &fs.PathError{Op: "open", Path: p.path, Err: fs.ErrNotExist}
 	}
-	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)", "cell_size_check(1)"}}
-	if p.db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Path: p.path, RawQuery: q.Encode()}).String()); err == nil {
+	if p.db, err = openReadOnly(p.path); err == nil {
 		err = p.open(ctx)
 	}
 	if err != nil {

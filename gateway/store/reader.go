@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"embergate/gateway/alarm"
 )
 
@@ -34,8 +36,7 @@ func OpenReader(dir string) (*Reader, error) {
 	if !hasContent(r.path) {
 		return nil, &fs.PathError{Op: "open", Path: r.path, Err: fs.ErrNotExist}
 	}
-	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)", "cell_size_check(1)"}}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: r.path, RawQuery: q.Encode()}).String())
+	db, err := openReadOnly(r.path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", r.path, err)
 	}
@@ -102,4 +103,20 @@ func (r *Reader) EachEvent(ctx context.Context, q EventQuery, each func(alarm.Ev
 		args[0] = page[len(page)-1].Seq
 	}
 	return nil
+}
+
+// openReadOnly opens a database without changing it. On a disk that can only be read, as one that is about to die, SQLite
+// cannot make what it shares with other processes; there are none that write, so it needs not.
+func openReadOnly(path string) (*sql.DB, error) {
+	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "cell_size_check(1)", readerCache}}
+	var disk unix.Statfs_t
+	if err := unix.Statfs(path, &disk); err == nil && disk.Flags&unix.ST_RDONLY != 0 && !hasContent(path+"-wal") {
+		q.Set("immutable", "1")
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(2) // verify reads two things of one moment
+	return db, nil
 }

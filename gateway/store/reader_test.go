@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"embergate/gateway/alarm"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestTheJournalIsReadBesideTheDaemon (AL15): a reader sees what is committed, also in the log that is not yet moved into
@@ -86,5 +88,32 @@ func TestAReaderRefusesWhatALaterVersionWrote(t *testing.T) {
 	tamper(t, s, `PRAGMA user_version = 99`)
 	if _, err := OpenReader(s.dir); !errors.Is(err, ErrNewer) {
 		t.Error(err)
+	}
+}
+
+// A disk that has become read-only, as one that is about to die, can still be read and backed up; the daemon has stopped.
+func TestADiskThatCanOnlyBeReadIsReadAndBackedUp(t *testing.T) {
+	dir := smallDisk(t, 8<<20)
+	if err := os.CopyFS(dir, os.DirFS(home(t))); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", filepath.Dir(dir), "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenReader(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := r.VerifyJournal(t.Context()); n != rows || err != nil {
+		t.Errorf("%d of %d events, %v", n, rows, err)
+	}
+	p, err := OpenPast(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if done, err := Backup(t.Context(), dir, filepath.Join(t.TempDir(), "backup")); err != nil || done.Events != rows {
+		t.Error(done, err)
 	}
 }
