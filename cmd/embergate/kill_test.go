@@ -31,6 +31,7 @@ import (
 //
 // Rows SF01, SF05, SF10, RE06, AL11 of the list of features.
 func TestNothingIsLostOverKills(t *testing.T) {
+	t.Parallel()
 	const homes = 4
 	kills := 52
 	if text := os.Getenv("EMBERGATE_KILLS"); text != "" {

@@ -104,6 +104,7 @@ func (p *proxy) pass(from, to net.Conn) {
 //
 // Rows SF01, SF05, SF10, RE01, RE10.
 func TestNothingIsLostThroughABadNetwork(t *testing.T) {
+	t.Parallel()
 	p := newReceiver(t)
 	way := newProxy(t, p.URL)
 	a := newAccount(t)

@@ -49,6 +49,7 @@ var damages = map[string]func(t *testing.T, file *os.File, size int64){
 // starts on every copy, raises and tells alarms at once, and of the other database nothing is missing; what it set aside
 // it says. Rows SF01, SF02, RE07.
 func TestTornFilesStopNothing(t *testing.T) {
+	t.Parallel()
 	p := newReceiver(t)
 	p.down.Store(unavailable)
 	a := newAccount(t)
@@ -166,6 +167,7 @@ func copyDir(t *testing.T, dir string) string {
 // wholly, and empties it again. Alarms are told throughout, people are told that the disk is full, what was numbered
 // arrives but for the oldest that had to go, and no event is missing. Rows SF03, SF04.
 func TestAFullDiskStopsNothing(t *testing.T) {
+	t.Parallel()
 	disk := t.TempDir()
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=40m"); err != nil {
 		if os.Getenv("CI") != "" {
