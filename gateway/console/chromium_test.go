@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -201,22 +202,27 @@ func (b *tab) told(m devtools) {
 // call sends one command and waits for its answer.
 func (b *tab) call(method string, params, result any) {
 	b.t.Helper()
+	if err := b.ask(method, params, result); err != nil {
+		b.t.Fatalf("%s: %v", method, err)
+	}
+}
+
+func (b *tab) ask(method string, params, result any) error {
 	answer, err := b.send(b.session, method, params)
 	if err != nil {
-		b.t.Fatal(method, err)
+		return err
 	}
 	select {
 	case m := <-answer:
 		if m.Error != nil {
-			b.t.Fatalf("%s: %s", method, m.Error)
+			return fmt.Errorf("%s", m.Error)
 		}
 		if result != nil {
-			if err := json.Unmarshal(m.Result, result); err != nil {
-				b.t.Fatal(method, err)
-			}
+			return json.Unmarshal(m.Result, result)
 		}
+		return nil
 	case <-time.After(30 * time.Second):
-		b.t.Fatalf("%s: no answer", method)
+		return errors.New("no answer")
 	}
 }
 
@@ -245,30 +251,38 @@ func (b *tab) close() {
 // value is what an expression is in the page.
 func (b *tab) value(expression string, into any) {
 	b.t.Helper()
+	if err := b.evaluate(expression, into); err != nil {
+		b.t.Fatalf("%s: %v", expression[:min(len(expression), 200)], err)
+	}
+}
+
+func (b *tab) evaluate(expression string, into any) error {
 	var r struct {
 		Result           struct{ Value json.RawMessage }
 		ExceptionDetails json.RawMessage
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
-	if r.ExceptionDetails != nil {
-		b.t.Fatalf("%s: %s", expression[:min(len(expression), 200)], r.ExceptionDetails)
+	err := b.ask("Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
+	if err == nil && r.ExceptionDetails != nil {
+		err = fmt.Errorf("%s", r.ExceptionDetails)
 	}
-	if into != nil {
-		if err := json.Unmarshal(r.Result.Value, into); err != nil {
-			b.t.Fatalf("%s: %v in %s", expression[:min(len(expression), 200)], err, r.Result.Value)
-		}
+	if err == nil && into != nil {
+		err = json.Unmarshal(r.Result.Value, into)
 	}
+	return err
 }
 
-// until waits until an expression is true in the page.
+// until waits until an expression is true in the page, or in the one that comes after it.
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
 		var ok bool
-		b.value("Boolean("+expression+")", &ok)
+		err := b.evaluate("Boolean("+expression+")", &ok)
 		if ok {
 			return
+		}
+		if err != nil && !strings.Contains(err.Error(), "Inspected target navigated or closed") {
+			b.t.Fatalf("%s: %v", expression, err)
 		}
 		if time.Now().After(deadline) {
 			var text string
