@@ -1,6 +1,7 @@
 package store
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"fmt"
@@ -406,4 +407,38 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 	if n, err := s.VerifyJournal(t.Context()); n != 100 || err != nil {
 		t.Errorf("a refused restore changed the state: %d events, %v", n, err)
 	}
+}
+
+// FuzzRestore: whatever an archive has behind its state, nothing is written but pictures and configurations in their places,
+// and where it is no backup no picture stays.
+func FuzzRestore(f *testing.F) {
+	var archive bytes.Buffer
+	w, picture, text := tar.NewWriter(&archive), []byte("a picture"), []byte("site: {}")
+	err := errors.Join(archived(w, "photos/a-"+digest(picture), picture), archived(w, "config/home.yaml.1.20261121T080000Z-"+digest(text), text),
+		archived(w, archiveEnd, nil), w.Close())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(archive.Bytes())
+	f.Add([]byte(strings.ReplaceAll(archive.String(), "photos/a-", "../../../a-")))
+	f.Fuzz(func(t *testing.T, archive []byte) {
+		var done Copied
+		dir := t.TempDir()
+		err := readRest(t.Context(), tar.NewReader(bytes.NewReader(archive)), filepath.Join(dir, "p"), filepath.Join(dir, "c"), &done)
+		written := 0
+		failed := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			name, parent := entry.Name(), filepath.Base(filepath.Dir(path))
+			switch {
+			case entry.IsDir():
+			case parent == "p" && err == nil && photoFile.MatchString(name), parent == "c" && configFile.MatchString(name):
+				written++
+			default:
+				t.Errorf("it wrote %s", path)
+			}
+			return err
+		})
+		if pictures, _ := filepath.Glob(filepath.Join(dir, "p", "*")); failed != nil || err != nil && len(pictures) > 0 || written > done.Photos+done.Configs {
+			t.Errorf("%v, %v: %+v, but %d files, %d of them pictures", err, failed, done, written, len(pictures))
+		}
+	})
 }
