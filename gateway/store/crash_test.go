@@ -180,6 +180,38 @@ func smallDisk(t *testing.T, bytes int) string {
 	return filepath.Join(dir, "data")
 }
 
+// History that grows for a day does not take the disk from what platforms have not yet taken; and a queue that is empty uses
+// what is free within the file.
+func TestHistoryLeavesRoomForQueues(t *testing.T) {
+	dir := smallDisk(t, reserve+leftToQueues+2<<20)
+	s := openAt(t, dir)
+	q := s.Queue("platform", QueueLimit{})
+	put := func(want error) {
+		t.Helper()
+		if err := q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, 1<<20)}); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+	for range 4 {
+		put(nil)
+	}
+	if err := s.History().Keep(t.Context(), noon); !errors.Is(err, ErrFull) {
+		t.Errorf("history on a disk that is almost full: %v, want ErrFull", err)
+	}
+	batches, err := q.Oldest(t.Context(), 4)
+	for _, b := range batches {
+		err = errors.Join(err, q.Remove(t.Context(), b.ID))
+	}
+	left, failed := free(dir)
+	if err = errors.Join(err, failed); err == nil {
+		err = os.WriteFile(filepath.Join(filepath.Dir(dir), "ballast"), make([]byte, left-reserve+4<<20), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(nil)
+}
+
 func TestTelemetryLeavesRoomForAlarms(t *testing.T) {
 	s := openAt(t, smallDisk(t, reserve+4<<20))
 	q := s.Queue("platform", QueueLimit{})

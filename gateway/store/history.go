@@ -75,6 +75,7 @@ const (
 	signalsAtOnce = 250
 	deleteAtOnce  = 2000
 	nearby        = time.Minute
+	leftToQueues  = 48 << 20 // bytes of the disk that history leaves to what platforms have not yet taken
 )
 
 func newHistory(s *Store) *History {
@@ -276,7 +277,7 @@ func (h *History) Keep(ctx context.Context, now time.Time) error {
 
 // flush writes what is in memory in one commit. Each signal goes on with what it holds.
 func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
-	if err := h.store.Room(); err != nil {
+	if err := h.store.roomBeside(leftToQueues); err != nil {
 		return err
 	}
 	h.moving <- struct{}{}

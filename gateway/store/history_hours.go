@@ -106,7 +106,7 @@ func (h *History) rollUpSome(ctx context.Context, p *packer, at int64, numbers [
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	if err := h.store.Room(); err != nil {
+	if err := h.store.roomBeside(leftToQueues); err != nil {
 		return err
 	}
 	return h.store.series.write(ctx, func(tx *sql.Tx) error {

@@ -147,7 +147,7 @@ func (q *Queue) change(ctx context.Context, op func(tx *sql.Tx, st *QueueStats) 
 func (q *Queue) Append(ctx context.Context, b Batch) error {
 	room := q.store.Room()
 	err := room
-	if room == nil || q.mayMakeRoom(b) {
+	if room == nil || q.mayMakeRoom(ctx, b) {
 		err = q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
 			if err := q.evict(tx, st, b, room != nil); err != nil {
 				return err
@@ -165,21 +165,32 @@ func (q *Queue) Append(ctx context.Context, b Batch) error {
 
 // Room is nil while there is room for telemetry, else an error that wraps ErrFull: the disk has only left what alarms may
 // need.
-func (s *Store) Room() error {
+func (s *Store) Room() error { return s.roomBeside(0) }
+
+// roomBeside is Room for what leaves so many bytes more.
+func (s *Store) roomBeside(more int64) error {
 	left, err := free(s.dir)
 	if err != nil {
 		return err
 	}
-	if left < s.reserve {
+	if left-more < s.reserve {
 		return fmt.Errorf("%w: %d bytes left, telemetry leaves %d to alarms", ErrFull, left, s.reserve)
 	}
 	return nil
 }
 
-// mayMakeRoom tells whether b can take the place of older batches: the log that this goes through needs a little room.
-func (q *Queue) mayMakeRoom(b Batch) bool {
+// mayMakeRoom tells whether b can take the place of older batches, or of what left the file: the log that this goes through
+// needs a little room.
+func (q *Queue) mayMakeRoom(ctx context.Context, b Batch) bool {
 	left, err := free(q.store.dir)
-	return err == nil && left >= q.store.reserve/2 && q.Stats().Bytes >= int64(len(b.Body))+evictMore
+	if err != nil || left < q.store.reserve/2 {
+		return false
+	}
+	unused := int64(0) // pages of the file that hold nothing
+	err = q.store.series.read(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&unused)
+	})
+	return err == nil && q.Stats().Bytes+unused*pageSize >= int64(len(b.Body))+evictMore
 }
 
 func (q *Queue) insert(tx *sql.Tx, st *QueueStats, id int64, b Batch) error {
