@@ -77,8 +77,12 @@ type conn struct {
 	head []byte // of the packet at hand, not yet passed on
 	body int    // bytes of it that follow
 
-	write sync.Mutex      // a deadline and its write belong together
-	sent  map[uint16]bool // what the broker may acknowledge; guarded by write
+	write sync.Mutex // a deadline and its write belong together
+
+	mu      sync.Mutex
+	sent    map[uint16]bool // what the broker may acknowledge; guarded by mu
+	writing uint16          // what is being written, 0: nothing that wants an acknowledgement; guarded by mu
+	written chan struct{}   // closed when it is; guarded by mu
 }
 
 func newConn(raw net.Conn) *conn {
@@ -172,13 +176,36 @@ func (c *conn) check(first byte) error {
 	return nil
 }
 
-// acknowledged tells whether a packet was sent, once, and waits until the write that is under way is over.
+// acknowledged tells whether a packet was sent, once. Of the one that is being written it waits for the end of that, which needs
+// nothing more of a broker that has it all.
 func (c *conn) acknowledged(id uint16) bool {
-	c.write.Lock()
-	defer c.write.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id == c.writing && id != 0 {
+		written := c.written
+		c.mu.Unlock()
+		<-written
+		c.mu.Lock()
+	}
 	was := c.sent[id]
 	delete(c.sent, id)
 	return was
+}
+
+func (c *conn) begin(id uint16) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing, c.written = id, make(chan struct{})
+}
+
+func (c *conn) finish(id uint16, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id != 0 && err == nil {
+		c.sent[id] = true
+	}
+	c.writing = 0
+	close(c.written)
 }
 
 // identifier is that of a packet which wants an acknowledgement, 0 of another. All that we publish is QoS 1.
@@ -209,10 +236,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
 	}
+	id := identifier(p)
+	c.begin(id)
 	n, err := c.Conn.Write(p)
-	if id := identifier(p); id != 0 && err == nil {
-		c.sent[id] = true
-	}
+	c.finish(id, err)
 	return n, err
 }
 

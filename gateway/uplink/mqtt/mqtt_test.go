@@ -102,9 +102,11 @@ func TestAnHourWithoutTheBroker(t *testing.T) {
 			j.add(u, "alarm.counted")
 			time.Sleep(4 * time.Second)
 		}
+		b.mu.Lock()
 		if n := len(b.dials); n < 120 || n > 170 {
 			t.Errorf("%d attempts in an hour", n)
 		}
+		b.mu.Unlock()
 		sent, oldest := u.Waiting()
 		if sent != 0 || oldest.Sub(left).Abs() > 2*time.Second {
 			t.Errorf("waiting since %v after event %d", oldest.Sub(left), sent)
@@ -205,6 +207,42 @@ func TestEventsGoOnFromTheirPlace(t *testing.T) {
 			t.Errorf("after: %q", got)
 		}
 		stop()
+	})
+}
+
+// Row SF06: which alarms are open now is known before a backlog is through, also where an alarm comes in the midst of it.
+func TestTheOpenAlarmsGoBeforeABacklog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, j := newBroker(t), &journal{}
+		defer b.server.Close()
+		u := newUplink(t, plain, b, nil)
+		for range 1000 {
+			j.add(u, "alarm.raised")
+		}
+		u.Alarms([]alarm.Alarm{{ID: "old"}})
+		body := u.o.Body
+		u.o.Body = func(e alarm.Event, late bool) []byte {
+			if e.ID == "500" {
+				u.Alarms([]alarm.Alarm{{ID: "old"}, {ID: "new"}})
+			}
+			return body(e, late)
+		}
+		stop := start(t, u, j, nil)
+		time.Sleep(time.Minute)
+		stop()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		before := map[string]int{}
+		for i, line := range b.heard {
+			for _, id := range []string{"old", "new"} {
+				if strings.HasPrefix(line, "home/alarms ") && strings.Contains(line, `"`+id+`"`) && before[id] == 0 {
+					before[id] = i
+				}
+			}
+		}
+		if before["old"] > 3 || before["new"] < 500 || before["new"] > 600 {
+			t.Errorf("of %d messages the list was %v", len(b.heard), before)
+		}
 	})
 }
 

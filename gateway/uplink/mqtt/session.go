@@ -179,6 +179,9 @@ func (s *session) Events(ctx context.Context) (done bool, err error) {
 			return ok, nil
 		}
 		for len(events) > 0 {
+			if err := s.retain(ctx, u.states.takeList()); err != nil { // what is open now waits behind no backlog
+				return false, err
+			}
 			n := min(len(events), inFlight)
 			tokens := make([]paho.Token, n)
 			for i, e := range events[:n] {
@@ -207,18 +210,23 @@ func (s *session) Events(ctx context.Context) (done bool, err error) {
 // Latest sends states that are due.
 func (s *session) Latest(ctx context.Context) (more bool, err error) {
 	due := s.u.states.due(time.Now(), s.u.settings.Every, inFlight, s.u.o.Unit)
-	tokens := make([]paho.Token, len(due))
-	for i, m := range due {
+	return len(due) >= inFlight, s.retain(ctx, due)
+}
+
+// retain publishes what is to be retained.
+func (s *session) retain(ctx context.Context, messages []message) error {
+	tokens := make([]paho.Token, len(messages))
+	for i, m := range messages {
 		if tokens[i] = s.publish(m.topic, true, m.body); s.stuck {
 			break
 		}
 	}
 	for _, token := range tokens {
 		if err := s.settle(ctx, token); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return len(due) >= inFlight, nil
+	return nil
 }
 
 // settle waits for the acknowledgement of a publication.

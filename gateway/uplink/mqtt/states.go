@@ -139,10 +139,7 @@ type message struct {
 func (st *states) due(now time.Time, every time.Duration, most int, unit func(drivers.Signal) string) (due []message) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.changed {
-		st.changed = false
-		due = append(due, message{"alarms", listed(st.alarms)})
-	}
+	due = st.list()
 	for id, s := range st.devices {
 		if len(due) >= most {
 			break
@@ -154,6 +151,22 @@ func (st *states) due(now time.Time, every time.Duration, most int, unit func(dr
 		}
 	}
 	return due
+}
+
+// takeList takes the list of alarms, where it was not sent yet.
+func (st *states) takeList() []message {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.list()
+}
+
+// list is takeList, of who holds mu.
+func (st *states) list() []message {
+	if !st.changed {
+		return nil
+	}
+	st.changed = false
+	return []message{{"alarms", listed(st.alarms)}}
 }
 
 // listed is the list of alarms as JSON.
