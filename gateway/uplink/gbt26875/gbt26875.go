@@ -9,9 +9,10 @@
 // # Delivery
 //
 // Events come from the journal, from a place of their own in it, and leave it when the centre has confirmed them: at least
-// once, in order. A fire that waits behind many others goes first. A packet that is not confirmed is sent again three
-// times with its serial number (6.5); then the connection is given up and made anew. One that the centre denies is shown
-// as refused, and the next goes. Of states and values only the latest are sent, so an outage makes nothing grow.
+// once, in order. A fire that waits behind others goes before the next packet. A packet that is not confirmed is sent again
+// three times with its serial number (6.5); then the connection is given up and made anew. One that the centre denies, or
+// ignores while it is there, is shown as refused, and the next goes; of parts what still holds is told again every minute. Of
+// states and values only the latest are sent, so an outage makes nothing grow.
 //
 // Clauses and tables are those of GB/T 26875.3-2011, read in a public transcription and compared with two independent
 // implementations; testdata/published.txt holds packets that others published.

@@ -10,8 +10,8 @@
 // # Delivery
 //
 // Events come from the journal, from a place of their own in it, and leave it only when the broker has acknowledged them:
-// at least once, in order, with their ids; nothing else is sent while some wait. Of a device and of the list of alarms only
-// the latest state is sent, so an outage makes nothing grow.
+// at least once, in order, with their ids; nothing else but the list of alarms is sent while some wait. Of a device and of
+// that list only the latest state is sent, so an outage makes nothing grow.
 //
 // # Concurrency
 //
