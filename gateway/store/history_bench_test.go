@@ -144,10 +144,11 @@ func BenchmarkChart(b *testing.B) {
 			}
 		}
 	}
-	for name, points := range map[string]int{"minutes": 1440, "changes": 5000} {
+	for name, chart := range map[string]struct{ days, points int }{"minutes": {1, 1440}, "changes": {1, 5000}, "a month of which there is a day": {30, 1000}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := h.Query(b.Context(), names[7], start, start.Add(24*time.Hour), points); err != nil {
+				end := start.Add(24 * time.Hour)
+				if _, err := h.Query(b.Context(), names[7], end.AddDate(0, 0, -chart.days), end, chart.points); err != nil {
 					b.Fatal(err)
 				}
 			}

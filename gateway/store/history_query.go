@@ -96,8 +96,8 @@ func newSteps(from, to time.Time, points int) *steps {
 
 // fromDisk adds what is on disk: minutes where the steps are as long and the hour has them, else changes.
 func (q *steps) fromDisk(ctx context.Context, db *sql.DB, signal string) error {
-	var number int64
-	err := db.QueryRowContext(ctx, `SELECT id FROM history_signals WHERE name = ?`, signal).Scan(&number)
+	var number, oldest int64 // of the changes of all signals
+	err := db.QueryRowContext(ctx, `SELECT id, (SELECT COALESCE(MIN(id), 0) FROM history_raw) FROM history_signals WHERE name = ?`, signal).Scan(&number, &oldest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -111,6 +111,9 @@ func (q *steps) fromDisk(ctx context.Context, db *sql.DB, signal string) error {
 	defer raw.find.Close()
 	changes := func(at int64) (chunks []chunk, err error) {
 		from, to := max(at*hourTicks, q.from), min((at+1)*hourTicks, q.to)
+		if rowOfSlot((to-1)/slotTicks, number) < oldest {
+			return nil, nil
+		}
 		err = raw.each(ctx, number, number, from, to, func(_ int64, c chunk) { chunks = append(chunks, c) })
 		return chunks, err
 	}
