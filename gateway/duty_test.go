@@ -304,7 +304,7 @@ func TestAnAnswerLeavesTheOutputsOfRules(t *testing.T) {
 	if s.outputs() != "siren.on=1" {
 		t.Errorf("outputs are %q", s.outputs())
 	}
-	if rule := d.h.rules["smoke@smoke.smoke"]; rule == nil || rule.Outputs[0].Stop != rules.StopOnSilence {
+	if in := d.h.g.rules.Instance("smoke@smoke.smoke"); in == nil || in.Rule.Outputs[0].Stop != rules.StopOnSilence {
 		t.Error("the siren of the rule does not stop on silence, so that this test shows nothing")
 	}
 }

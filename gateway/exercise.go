@@ -92,7 +92,7 @@ func (x *exercise) drilled(in *rules.Instance) bool {
 func (x *exercise) targets(signal string) []*rules.Instance {
 	for _, level := range []rules.Level{rules.LevelAlarm, rules.LevelPrealarm} {
 		var list []*rules.Instance
-		for _, in := range x.h.bySignal[signal] {
+		for _, in := range x.h.g.rules.At(signal) {
 			if in.Rule.Level == level {
 				list = append(list, in)
 			}
@@ -111,7 +111,7 @@ func (x *exercise) isOf(a alarm.Alarm, instances []*rules.Instance) bool {
 
 // place is where a signal is, for people: its zone, device and key.
 func (x *exercise) place(signal string) string {
-	for _, in := range x.h.bySignal[signal] {
+	for _, in := range x.h.g.rules.At(signal) {
 		at := x.h.spots[in.Index()]
 		return strings.Join(strings.Fields(at.path+" "+at.name+" "+signal), " ")
 	}

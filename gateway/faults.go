@@ -47,7 +47,7 @@ func (h *hub) ownRuleOf(key string) *rules.Rule {
 	there := true
 	switch ownRules[i] {
 	case ruleFailed:
-		there = h.rules[subject] != nil
+		there = h.g.rules.Instance(subject) != nil
 	case pathsDiffer:
 		there = slices.ContainsFunc(h.paths.at, func(j *joint) bool { return j.members[0].Key == subject })
 	case driverFailed:

@@ -29,9 +29,7 @@ type hub struct {
 	live       *live // latest readings and which devices answer
 	state      *rules.State
 	board      *alarm.Board
-	spots      []spot                 // by the index of an instance: where it looks
-	rules      map[string]*rules.Rule // by the key of an instance
-	bySignal   map[string][]*rules.Instance
+	spots      []*spot // by the index of an instance: where it looks
 	outputs    *outputs
 	hands      *hands         // what people write
 	duty       *duties        // who is told
@@ -71,14 +69,13 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	now := time.Now()
 	h := &hub{
 		g: g, store: st, outbox: &outbox{Store: st}, log: g.Log,
-		in:    make(chan []drivers.Reading),
-		acts:  make(chan func(time.Time)),
-		quit:  make(chan struct{}),
-		live:  newLive(g.links, now),
-		state: g.rules.NewState(),
-		board: alarm.Restore(now, records),
-		spots: make([]spot, len(g.rules.Instances())),
-		rules: map[string]*rules.Rule{}, bySignal: map[string][]*rules.Instance{},
+		in:     make(chan []drivers.Reading),
+		acts:   make(chan func(time.Time)),
+		quit:   make(chan struct{}),
+		live:   newLive(g.links, now),
+		state:  g.rules.NewState(),
+		board:  alarm.Restore(now, records),
+		spots:  make([]*spot, len(g.rules.Instances())),
 		faults: map[string]bool{},
 		failed: make([]bool, len(g.rules.Instances())),
 		paths:  newPaths(g.rules, g.model),
@@ -91,11 +88,13 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	if h.seq, err = st.LastSeq(ctx); err != nil {
 		return nil, err
 	}
-	inForce := map[string]*rules.Rule{}
+	inForce, spots := map[string]*rules.Rule{}, map[spot]*spot{}
 	for _, in := range g.rules.Instances() {
-		h.spots[in.Index()] = g.spot(h.paths.first(in))
-		h.rules[in.Key] = in.Rule
-		h.bySignal[in.Signal] = append(h.bySignal[in.Signal], in)
+		s := g.spot(h.paths.first(in))
+		if spots[*s] == nil {
+			spots[*s] = s
+		}
+		h.spots[in.Index()] = spots[*s]
 		if h.paths.first(in) == in {
 			inForce[in.Key] = in.Rule
 		}

@@ -15,14 +15,14 @@ import (
 type spot struct{ path, device, name, unit string }
 
 // spot finds the words for where an instance looks.
-func (g *Gateway) spot(in *rules.Instance) spot {
+func (g *Gateway) spot(in *rules.Instance) *spot {
 	if g.signals == nil { // built once, by whoever asks first: the hub's goroutine, before it runs
 		g.signals = make(map[string]int, len(g.model.Signals))
 		for i := range g.model.Signals {
 			g.signals[g.model.Signals[i].Key] = i
 		}
 	}
-	s := spot{path: g.places[in.Zone].Path}
+	s := &spot{path: g.places[in.Zone].Path}
 	if i, ok := g.signals[in.Signal]; ok {
 		m := &g.model.Signals[i]
 		s.device, s.name, s.unit = m.Device.ID, m.Device.Name, unit(m.Signal)
@@ -34,7 +34,7 @@ func (g *Gateway) spot(in *rules.Instance) spot {
 func (g *Gateway) forgetModel() { g.model, g.signals = rules.Model{}, nil }
 
 // condition is what never changes of an instance's conditions: the rule and the words for where it is.
-func (g *Gateway) condition(in *rules.Instance, s spot) alarm.Condition {
+func (g *Gateway) condition(in *rules.Instance, s *spot) alarm.Condition {
 	c := alarm.Condition{
 		Key: in.Key, Rule: in.Rule, HasUntil: in.Rule.Until != "", Name: in.Rule.Name.In(string(g.cfg.Site.Language)),
 		Zone: in.Zone, ZonePath: s.path, Device: s.device, DeviceName: s.name, Signal: in.Signal, Unit: s.unit,

@@ -88,8 +88,8 @@ func (o *outputs) start(now time.Time, events []alarm.Event) {
 // outputsOf are the outputs of an alarm's rule, and the sounder where nobody can be told of it.
 func (h *hub) outputsOf(a alarm.Alarm) []rules.Output {
 	var outs []rules.Output
-	if rule := h.rules[a.Rule+"@"+source(a)]; rule != nil {
-		outs = rule.Outputs
+	if in := h.g.rules.Instance(a.Rule + "@" + source(a)); in != nil {
+		outs = in.Rule.Outputs
 	}
 	return slices.Concat(outs, h.duty.sounder(a))
 }

@@ -22,16 +22,14 @@ const (
 
 // trials are the signals to be tried in a zone, with those below it.
 func (x *exercise) trials(zone string) (keys []string) {
-	for key, instances := range x.h.bySignal {
-		if key != "" && slices.ContainsFunc(instances, func(in *rules.Instance) bool {
-			urgent := in.Rule.Level == rules.LevelAlarm || in.Rule.Level == rules.LevelPrealarm
-			return urgent && x.h.g.within(in.Zone, zone)
-		}) {
-			keys = append(keys, key)
+	for _, in := range x.h.g.rules.Instances() {
+		urgent := in.Rule.Level == rules.LevelAlarm || in.Rule.Level == rules.LevelPrealarm
+		if in.Signal != "" && urgent && x.h.g.within(in.Zone, zone) {
+			keys = append(keys, in.Signal)
 		}
 	}
 	slices.Sort(keys)
-	return keys
+	return slices.Compact(keys)
 }
 
 // tried notes what was found in zones under test, and tells whether there was something new.

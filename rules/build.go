@@ -55,7 +55,7 @@ type group struct {
 }
 
 func newBuilder(m Model) *builder {
-	b := &builder{set: &Set{index: map[string]int{}}, site: newSite(m), windows: map[[2]int64]int{}, narrow: &wide{}}
+	b := &builder{set: &Set{index: make(map[string]int, len(m.Signals)), signals: make([]watched, 0, len(m.Signals))}, site: newSite(m), windows: map[[2]int64]int{}, narrow: &wide{}}
 	c, err := newCompiler(b.site)
 	if err != nil {
 		panic(err) // the tables of this package contradict each other; no test would pass

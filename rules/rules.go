@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"time"
 
 	"embergate/drivers"
@@ -123,3 +124,22 @@ func (s *Set) Rules() []*Rule { return s.rules }
 
 // Instances are all rules at all their sources.
 func (s *Set) Instances() []*Instance { return s.instances }
+
+// At are the instances at one signal.
+func (s *Set) At(signal string) (list []*Instance) {
+	for _, in := range s.instances {
+		if in.Signal == signal {
+			list = append(list, in)
+		}
+	}
+	return list
+}
+
+// Instance is the one of a key, nil where there is none.
+func (s *Set) Instance(key string) *Instance {
+	i := slices.IndexFunc(s.instances, func(in *Instance) bool { return in.Key == key })
+	if i < 0 {
+		return nil
+	}
+	return s.instances[i]
+}

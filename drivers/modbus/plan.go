@@ -50,12 +50,15 @@ func (b *block) count() int { return b.end() - b.first() }
 // takes all it can reaches at least as far as any other.
 func plan(points []point, l limits) []*block {
 	var blocks []*block
-	for _, s := range spans(points) {
+	all := slices.Clip(spans(points))
+	begin := 0 // of the last block
+	for i, s := range all {
 		if n := len(blocks); n > 0 && blocks[n-1].takes(s, l) {
-			blocks[n-1].spans = append(blocks[n-1].spans, s)
+			blocks[n-1].spans = all[begin : i+1 : i+1]
 			continue
 		}
-		blocks = append(blocks, &block{spans: []span{s}})
+		begin = i
+		blocks = append(blocks, &block{spans: all[i : i+1 : i+1]})
 	}
 	return blocks
 }

@@ -33,7 +33,7 @@ type poller struct {
 	since  time.Time
 	unseen map[int]bool // points of optional signals that this unit has not shown yet
 
-	timer *time.Timer            // for the next period
+	timer *time.Timer                 // for the next period
 	asked chan chan []drivers.Reading // by who does not want to wait for the next period
 	gone  chan struct{}               // closed when it polls no more
 }
@@ -41,7 +41,9 @@ type poller struct {
 func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
 	unseen := map[int]bool{}
 	for i, point := range dev.points {
-		unseen[i] = point.Optional
+		if point.Optional {
+			unseen[i] = true
+		}
 	}
 	return &poller{
 		driver: d, unseen: unseen, device: dev, session: s, start: start,
@@ -145,12 +147,15 @@ func (p *poller) poll(ctx context.Context) []drivers.Reading {
 
 // shown leaves out the readings of optional signals that the unit has not shown yet: it may not have them.
 func (p *poller) shown(readings []drivers.Reading) []drivers.Reading {
+	if len(p.unseen) == 0 {
+		return readings
+	}
 	kept := readings[:0]
 	for i, r := range readings {
 		if p.unseen[i] && r.Quality == drivers.Bad {
 			continue
 		}
-		p.unseen[i] = false
+		delete(p.unseen, i)
 		kept = append(kept, r)
 	}
 	return kept

@@ -124,7 +124,7 @@ func TestFirstPollsAreSpreadAndThePeriodDoesNotDrift(t *testing.T) {
 				t.Errorf("u%d: %d readings in 10 minutes, want 300", i+1, len(got))
 			}
 			for n, r := range got {
-				want := began.Add(time.Duration(n)*2*time.Second + (time.Duration(i)*400*time.Millisecond).Truncate(beat) + 30*time.Millisecond)
+				want := began.Add(time.Duration(n)*2*time.Second + (time.Duration(i) * 400 * time.Millisecond).Truncate(beat) + 30*time.Millisecond)
 				if late := r.Time.Sub(want); late < 0 || late > 31*time.Millisecond {
 					t.Fatalf("u%d: reading %d is stamped %v after its reply was due", i+1, n, late)
 				}

@@ -2,7 +2,6 @@ package influx
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +10,8 @@ import (
 
 	"embergate/drivers"
 	"embergate/gateway/store"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 const (

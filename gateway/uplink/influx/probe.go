@@ -1,8 +1,6 @@
 package influx
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"net/http"
 )
@@ -10,11 +8,7 @@ import (
 // Probe writes nothing: no line at all. That proves that the server is there, and that it takes the token for the bucket;
 // a server that says only that nothing was written has taken it.
 func (u *Uplink) Probe(ctx context.Context) error {
-	var nothing bytes.Buffer
-	if err := gzip.NewWriter(&nothing).Close(); err != nil {
-		return err
-	}
-	if failed := u.post(ctx, nothing.Bytes()); failed != nil && failed.status != http.StatusBadRequest {
+	if failed := u.post(ctx, newCompressor().compress(nil)); failed != nil && failed.status != http.StatusBadRequest {
 		return failed
 	}
 	return nil

@@ -21,10 +21,8 @@ var classes = []drivers.Class{drivers.Fire, drivers.Gas, drivers.Electrical, dri
 type series struct {
 	signals []drivers.Signal // the device's, as they were; another list makes another series
 	zone    string
-	fields  map[string]int // index in list, by signal
-	list    []field        // in the device's order
-	found   []int          // index in list, by reading of the batch at hand, reused; -1: it has no place in a line
-	heads   [][]byte       // by class: fire,device=…,region=…,site=…,zone=…
+	list    []field  // in the device's order
+	heads   [][]byte // by class: fire,device=…,region=…,site=…,zone=…
 }
 
 // field is one signal within its line.
@@ -36,7 +34,7 @@ type field struct {
 }
 
 func newSeries(site, region string, d drivers.Device) *series {
-	s := &series{signals: d.Signals, zone: d.Zone, fields: make(map[string]int, len(d.Signals)), heads: make([][]byte, len(classes))}
+	s := &series{signals: d.Signals, zone: d.Zone, heads: make([][]byte, len(classes)), list: make([]field, 0, len(d.Signals))}
 	for i, class := range classes {
 		head := appendName(nil, string(class))
 		head = appendTag(head, "device", d.ID)
@@ -50,7 +48,6 @@ func newSeries(site, region string, d drivers.Device) *series {
 		if class < 0 {
 			continue // a kind that does not exist: the configuration was refused
 		}
-		s.fields[d.Key(signal)] = len(s.list)
 		s.list = append(s.list, field{d.Key(signal), class, append(appendName(nil, signal.ID), '='), kind.Form})
 	}
 	return s
@@ -66,22 +63,23 @@ func (s *series) of(d drivers.Device) bool {
 // time or not of the device is left out.
 func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
 	var present [8]bool // by class
-	s.found = s.found[:0]
-	next := 0 // batches come in the device's order: to compare is cheaper than to look up
+	var room [64]int
+	found := room[:0] // index in list, by reading of the batch; -1: it has no place in a line
+	next := 0         // batches come in the device's order: to compare is cheaper than to look up
 	for i := range batch {
 		if next >= len(s.list) || s.list[next].key != batch[i].Signal {
-			at, ok := s.fields[batch[i].Signal]
-			if !ok {
-				s.found = append(s.found, -1)
+			at := slices.IndexFunc(s.list, func(f field) bool { return f.key == batch[i].Signal })
+			if at < 0 {
+				found = append(found, -1)
 				continue
 			}
 			next = at
 		}
 		if f := &s.list[next]; usable(&batch[i], f.form) {
 			present[f.class] = true
-			s.found = append(s.found, next)
+			found = append(found, next)
 		} else {
-			s.found = append(s.found, -1)
+			found = append(found, -1)
 		}
 		next++
 	}
@@ -89,7 +87,7 @@ func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
 	for class := range classes {
 		if present[class] {
 			var n int
-			b, n = s.appendClass(b, class, batch)
+			b, n = s.appendClass(b, class, batch, found)
 			lines += n
 		}
 	}
@@ -97,10 +95,10 @@ func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
 }
 
 // appendClass appends the lines of one class, of which the batch has something.
-func (s *series) appendClass(b []byte, class int, batch []drivers.Reading) ([]byte, int) {
+func (s *series) appendClass(b []byte, class int, batch []drivers.Reading, found []int) ([]byte, int) {
 	lines := 0
 	var when time.Time
-	for i, at := range s.found {
+	for i, at := range found {
 		if at < 0 || s.list[at].class != class {
 			continue
 		}
