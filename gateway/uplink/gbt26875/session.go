@@ -155,15 +155,14 @@ func (s *session) group(events []alarm.Event) (k kind, words []word, n int) {
 	return k, words, n
 }
 
-// firesFirst tells of fires that the centre has not heard of, and that wait behind what happened at a time. Of a fire that was
-// open at the start it has, unless it was raised after that. Source: GB 26875.1-2011, 4.1.2.3.
+// firesFirst tells of fires that the centre has not heard of, and that wait behind what happened at a time. Source: GB
+// 26875.1-2011, 4.1.2.3.
 func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 	u := s.u
 	open := u.openAlarms()
 	for _, a := range open {
 		p, text := u.plan.partOf(a)
-		count, early := u.ahead[a.ID]
-		if u.plan.bits(a)&fire == 0 || u.sent[p]&fire != 0 || early && count >= a.Count || !u.new && u.states.restored(a) && !a.RaisedAt.After(after) {
+		if u.plan.bits(a)&fire == 0 || !u.unheard(a, p, after) {
 			continue
 		}
 		st := u.stateOf(open, p, &a)
@@ -171,10 +170,21 @@ func (s *session) firesFirst(ctx context.Context, after time.Time) error {
 		if err != nil {
 			return err
 		}
-		u.ahead[a.ID] = a.Count
+		if taken {
+			u.ahead[a.ID] = a.Count
+		}
 		u.learned(map[part]state{p: st}, taken)
 	}
 	return nil
+}
+
+// unheard tells whether the centre has yet to hear of a fire, and has not just denied it. Of one that was open at the start it
+// has heard, unless that was raised after a time.
+func (u *Uplink) unheard(a alarm.Alarm, p part, after time.Time) bool {
+	if count, early := u.ahead[a.ID]; early && count >= a.Count || u.sent[p]&fire != 0 || u.doubts[p].After(time.Now()) {
+		return false
+	}
+	return u.new || !u.states.restored(a) || a.RaisedAt.After(after)
 }
 
 // Latest sends one packet of what is due besides events.

@@ -195,9 +195,9 @@ func (u *Uplink) told(e alarm.Event) (w word, ok bool) {
 
 // became is what became of a part. The end of an alarm that had cleared says nothing new.
 func (u *Uplink) became(e alarm.Event, at time.Time) (w word, ok bool) {
-	again := e.Type == alarm.EventRaised || e.Type == alarm.EventCounted
-	if count, early := u.ahead[e.Alarm.ID]; early && (e.Alarm.Count < count || again && e.Alarm.Count == count) {
-		return w, false // the centre knows what came of it
+	// Of a fire that was told early the centre knows when it was raised, and what is older does not take it back.
+	if count, early := u.ahead[e.Alarm.ID]; early && (e.Type == alarm.EventRaised || e.Type != alarm.EventCounted && e.Alarm.Count < count) {
+		return w, false
 	}
 	p, text := u.plan.partOf(*e.Alarm)
 	st := u.stateOf(u.openAlarms(), p, e.Alarm)
