@@ -1,5 +1,6 @@
-// Package uplink is what the ways to platforms have in common: how one stands, and its place in the journal, which is the
-// queue of the events of alarms. Each kind of platform is a package below this one.
+// Package uplink is what the ways to platforms have in common: how one stands, its place in the journal, which is the queue
+// of the events of alarms, and what is said over a connection, in which order. Each kind of platform is a package below this
+// one.
 package uplink
 
 import (
