@@ -81,7 +81,7 @@ const doubtedTooLong = 5 * time.Minute
 func ownRule(id string, name i18n.Text) *rules.Rule {
 	return &rules.Rule{
 		ID: id, Class: "fault", Level: rules.LevelFault,
-		Name: drivers.Name{ZH: i18n.Chinese.Say(name.Format), EN: name.String()},
+		Name: drivers.Name{EN: name.String()}, // said in the site's language: fault
 	}
 }
 
@@ -92,7 +92,7 @@ func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, de
 		return
 	}
 	h.faults[key] = on
-	c := alarm.Condition{Key: key, Rule: rule, When: rules.False, Name: rule.Name.In(string(h.g.cfg.Site.Language)), Device: subject, DeviceName: subject}
+	c := alarm.Condition{Key: key, Rule: rule, When: rules.False, Name: h.g.cfg.Site.Language.Say(rule.Name.EN), Device: subject, DeviceName: subject}
 	if on {
 		c.When = rules.True
 		c.Message = subject
