@@ -214,6 +214,43 @@ func TestAFireThatTheCentreDeniedIsToldAgain(t *testing.T) {
 	})
 }
 
+// A fire that was denied when it went ahead of a backlog is told in its turn, though it is over by then.
+func TestAFireThatWasDeniedAheadKeepsItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := &centre{t: t, takes: 100 * time.Millisecond}, &journal{}
+		began := time.Now()
+		c.answers = func(f frame) command {
+			if time.Since(began) < time.Second && kind(f.unit[0]) == partState && f.unit[4] == 40 {
+				return deny
+			}
+			return confirm
+		}
+		u := newUplink(t, plain, c, nil)
+		u.Alarms(nil)
+		j.backlog(u, 60)
+		a := *smoke("fire", alarm.Unacknowledged)
+		j.add(u, event(alarm.EventRaised, &a))
+		u.Alarms([]alarm.Alarm{a})
+		stop := start(t, u, j, &home{})
+		time.Sleep(2 * time.Second)
+		over := a
+		over.State = alarm.Latched
+		j.add(u, event(alarm.EventCleared, &over))
+		u.Alarms(nil)
+		time.Sleep(5 * time.Minute)
+		var told []string
+		for _, h := range c.take(false) {
+			if strings.Contains(h, "type 40") {
+				told = append(told, fmt.Sprint(strings.Fields(h)[6:8]))
+			}
+		}
+		if !slices.Equal(told, []string{"[is 0x3]", "[is 0x1]"}) {
+			t.Errorf("of the fire the centre hears %q", told)
+		}
+		stop()
+	})
+}
+
 // A centre that calls for duty checks without end fills neither the log nor the hub.
 func TestCallsForDutyChecksAreFewAlsoWhereNobodyIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
