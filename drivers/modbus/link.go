@@ -219,7 +219,7 @@ func (l *link) exchange(adu []byte) ([]byte, error) {
 	}
 	deadline := time.Now().Add(r.timeout)
 	l.port.SetDeadline(deadline) // of both: one timer
-	r.trace.keep(drivers.Frame{Time: time.Now(), Sent: true, Bytes: bytes.Clone(adu)})
+	r.trace.keep(drivers.Frame{Time: time.Now(), Sent: true, Bytes: adu})
 	if _, err := l.port.Write(adu); err != nil {
 		return nil, err
 	}
