@@ -114,7 +114,7 @@ func (e *evaluation) apart(r *reader, g *group) bool {
 func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
 	st := e.state
 	if in.own >= 0 {
-		r = st.signals[in.own].reading
+		r = st.signals[in.own].reading.of(st.set.signals[in.own].key)
 		return r, r.Retained
 	}
 	e.tested = st.tests(in.place)
@@ -132,7 +132,7 @@ func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
 				}
 				retained = s.activeRetained && (retained || youngest == nil)
 				if youngest == nil || s.lastActive > youngest.lastActive {
-					youngest, r = s, s.reading
+					youngest, r = s, s.reading.of(st.set.signals[m].key)
 				}
 			}
 		}

@@ -36,14 +36,37 @@ type State struct {
 
 // live is the latest of one signal.
 type live struct {
-	reading    drivers.Reading
-	seen, good bool
+	reading    reading
 	value      ref.Val // of a good reading, once a condition has asked for it; nil: none has
 	lastGood   int64   // the state's start where there was none
 	lastActive int64   // when it was last at 1; math.MinInt64 is never
 	lastMeant  int64   // the same, forgotten when its device ends a test
+	seen, good bool
 
 	activeRetained bool // the reading that put it at 1 was a retained message
+}
+
+// reading is what is kept of one: all but its signal, which the set knows, and its bytes, which would keep a whole reply. There is
+// one for each signal of the home.
+type reading struct {
+	Time              time.Time
+	Value             float64
+	Reason            drivers.Reason
+	Detail            string
+	Quality           drivers.Quality
+	Retained, OwnTime bool
+}
+
+func keep(r *drivers.Reading) reading {
+	return reading{r.Time, r.Value, r.Reason, r.Detail, r.Quality, r.Retained, r.OwnTime}
+}
+
+// of is the reading as it was.
+func (r *reading) of(signal string) drivers.Reading {
+	return drivers.Reading{
+		Signal: signal, Time: r.Time, Value: r.Value, Quality: r.Quality, Reason: r.Reason, Detail: r.Detail,
+		Retained: r.Retained, OwnTime: r.OwnTime,
+	}
 }
 
 // turn is when an instance is to be evaluated again.
@@ -199,8 +222,7 @@ func (s *live) take(at int64, r *drivers.Reading) occasion {
 	if s.good && old.Value == 1 && (!good || r.Value != 1) {
 		s.lastActive, s.lastMeant = at, at // until now
 	}
-	s.reading, s.seen, s.good = *r, true, good
-	s.reading.Raw = nil // it would keep the whole reply
+	s.reading, s.seen, s.good = keep(r), true, good
 	if !good && r.Quality != drivers.Bad && r.Quality != drivers.Uncertain {
 		s.reading.Quality, s.reading.Reason = drivers.Bad, drivers.Decode // not a number
 	}
@@ -221,7 +243,7 @@ func (st *State) Latest(signal string) (drivers.Reading, bool) {
 	if !ok || !st.signals[n].seen {
 		return drivers.Reading{}, false
 	}
-	return st.signals[n].reading, true
+	return st.signals[n].reading.of(signal), true
 }
 
 // SetDrill says whether a drill is on; the conditions that ask for it are due at once.

@@ -60,7 +60,9 @@ func flag(b bool) byte {
 }
 
 // frameSize is how much of kept the first frame takes.
-func frameSize(kept []byte) int { return frameHead + int(binary.BigEndian.Uint16(kept[9:])) + int(kept[11]) }
+func frameSize(kept []byte) int {
+	return frameHead + int(binary.BigEndian.Uint16(kept[9:])) + int(kept[11])
+}
 
 // logUntil logs every frame until a time.
 func (t *trace) logUntil(until time.Time) {
