@@ -33,10 +33,13 @@ type reader struct {
 	op     op
 	bit    uint8
 	window int32
-	signal int   // -1 is none
+	signal int   // -1 is none, ofInstance that of the instance
 	span   int64 // how far active() looks back, ns
 	*wide
 }
+
+// ofInstance is the signal of a reader that all instances of a rule have in common.
+const ofInstance = -2
 
 // wide is what operands read that are about more than a signal.
 type wide struct {
@@ -296,9 +299,11 @@ func (b *builder) bind(c *condition, in *Instance) bound {
 		return bound{}
 	}
 	bd := bound{condition: c, operands: make([]reader, len(c.operands))}
+	common := in.own >= 0 // they read nothing but its signal, and no window of it
 	for i, o := range c.operands {
 		r := b.reader(o, in)
 		bd.operands[i] = r
+		common = common && r.signal == in.own && r.wide == b.narrow && !r.op.windowed()
 		b.depend(in, o.op.occasion(), r.signal)
 		b.depend(in, onValue, r.list...)
 		for _, g := range r.groups {
@@ -308,6 +313,18 @@ func (b *builder) bind(c *condition, in *Instance) bound {
 		if every := o.every(); every > 0 && (in.every == 0 || every < in.every) {
 			in.every = every
 		}
+	}
+	if !common {
+		return bd
+	}
+	for i := range bd.operands {
+		bd.operands[i].signal = ofInstance
+	}
+	switch {
+	case c.common == nil:
+		c.common = bd.operands
+	case slices.Equal(bd.operands, c.common): // a flag may be another bit at another device
+		bd.operands = c.common
 	}
 	return bd
 }

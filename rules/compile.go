@@ -26,6 +26,7 @@ type condition struct {
 	text     string
 	program  cel.Program
 	operands []operand
+	common   []reader // of the instances that read nothing but their own signal, one list for all
 }
 
 // compiler holds the three languages: conditions of signals, conditions of zones, and selectors.

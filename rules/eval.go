@@ -17,6 +17,7 @@ import (
 type evaluation struct {
 	state    *State
 	operands []reader
+	own      int // signal of the instance
 	now      int64
 	wall     time.Time
 	tested   bool // the instance's zone is under test
@@ -58,7 +59,7 @@ func (st *State) Eval(in *Instance, now time.Time) Result {
 }
 
 func (e *evaluation) decide(in *Instance, b bound) (Value, error) {
-	e.operands, e.tested = b.operands, e.state.tests(in.place)
+	e.operands, e.own, e.tested = b.operands, in.own, e.state.tests(in.place)
 	out, _, err := b.condition.program.Eval(e)
 	switch {
 	case out == types.True:
@@ -149,8 +150,8 @@ var (
 func (e *evaluation) read(r *reader) ref.Val {
 	st := e.state
 	var s *live
-	if r.signal >= 0 {
-		s = &st.signals[r.signal]
+	if n := e.signal(r); n >= 0 {
+		s = &st.signals[n]
 	}
 	switch r.op {
 	case opLast:
@@ -210,9 +211,18 @@ func (e *evaluation) read(r *reader) ref.Val {
 	}
 }
 
+// signal is the index of the one that an operand reads, negative where it reads none.
+func (e *evaluation) signal(r *reader) int {
+	if r.signal == ofInstance {
+		return e.own
+	}
+	return r.signal
+}
+
 // silent tells whether a signal is one that not every unit of the model has, and this unit has not shown it yet.
 func (e *evaluation) silent(r *reader) bool {
-	return !e.state.signals[r.signal].seen && e.state.set.signals[r.signal].optional
+	n := e.signal(r)
+	return !e.state.signals[n].seen && e.state.set.signals[n].optional
 }
 
 // surroundings reads the operands that are about no single signal.
@@ -318,7 +328,7 @@ type Operand struct {
 func (st *State) Explain(in *Instance, now time.Time) []Operand {
 	e := &st.eval
 	e.now, e.wall = st.clock(now), now
-	e.tested = st.tests(in.place)
+	e.own, e.tested = in.own, st.tests(in.place)
 	var list []Operand
 	for _, b := range in.bounds() {
 		for i := range b.operands {
@@ -342,7 +352,11 @@ func (s *Set) Inputs(in *Instance) []string {
 	read := map[int]bool{}
 	for _, b := range in.bounds() {
 		for _, r := range b.operands {
-			for _, i := range append([]int{r.signal}, r.list...) {
+			read[max(r.signal, -1)] = true
+			if r.signal == ofInstance {
+				read[in.own] = true
+			}
+			for _, i := range r.list {
 				read[i] = true
 			}
 			for _, g := range r.groups {

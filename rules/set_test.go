@@ -58,6 +58,28 @@ inline:
 	}
 }
 
+// The instances of a rule share what they read so far as it is the same: which bit a flag is may differ.
+func TestAFlagMayBeAnotherBitAtEachDevice(t *testing.T) {
+	var m rules.Model
+	for device, bit := range map[string]int{"a": 0, "b": 2, "c": 0} {
+		m.Signals = append(m.Signals, rules.Signal{
+			Key: device + ".word", Device: drivers.Device{ID: device},
+			Signal: drivers.Signal{ID: "word", Kind: "status_word", Flags: map[int]string{bit: "fault"}},
+		})
+	}
+	s := set(t, m, "packs: []\ninline: [{id: f, class: gas, level: alarm, each: kind == \"status_word\", when: flag(\"fault\")}]\n")
+	st := s.NewState()
+	st.Update(start, []drivers.Reading{good("a.word", 4), good("b.word", 4), good("c.word", 1)})
+	for key, want := range map[string]rules.Value{"f@a.word": rules.False, "f@b.word": rules.True, "f@c.word": rules.True} {
+		if r := st.Eval(find(s, key), start); r.When != want {
+			t.Errorf("%s is %s, want %s", key, r.When, want)
+		}
+		if in := s.Inputs(find(s, key)); len(in) != 1 || !strings.HasPrefix(key, "f@"+in[0]) {
+			t.Errorf("%s reads %v", key, in)
+		}
+	}
+}
+
 func TestAFlagThatNoSelectedSignalHasIsAMistake(t *testing.T) {
 	root := conf.Parse("r.yaml", []byte("packs: []\ninline:\n  - {id: c, class: gas, level: alarm, each: kind == \"status_word\", when: flag(\"low_alrm\")}\n"), conf.OS())
 	rules.New(root, home())
