@@ -38,7 +38,7 @@ type reader struct {
 	*wide
 }
 
-// ofInstance is the signal of a reader that all instances of a rule have in common.
+// ofInstance is the signal of a reader that many instances of a rule have in common.
 const ofInstance = -2
 
 // wide is what operands read that are about more than a signal.
@@ -299,11 +299,12 @@ func (b *builder) bind(c *condition, in *Instance) bound {
 		return bound{}
 	}
 	bd := bound{condition: c, operands: make([]reader, len(c.operands))}
-	common := in.own >= 0 // they read nothing but its signal, and no window of it
 	for i, o := range c.operands {
 		r := b.reader(o, in)
 		bd.operands[i] = r
-		common = common && r.signal == in.own && r.wide == b.narrow && !r.op.windowed()
+		if r.signal >= 0 && r.signal == in.own {
+			bd.operands[i].signal = ofInstance
+		}
 		b.depend(in, o.op.occasion(), r.signal)
 		b.depend(in, onValue, r.list...)
 		for _, g := range r.groups {
@@ -314,18 +315,10 @@ func (b *builder) bind(c *condition, in *Instance) bound {
 			in.every = every
 		}
 	}
-	if !common {
-		return bd
+	if slices.Equal(bd.operands, c.last) {
+		bd.operands = c.last
 	}
-	for i := range bd.operands {
-		bd.operands[i].signal = ofInstance
-	}
-	switch {
-	case c.common == nil:
-		c.common = bd.operands
-	case slices.Equal(bd.operands, c.common): // a flag may be another bit at another device
-		bd.operands = c.common
-	}
+	c.last = bd.operands
 	return bd
 }
 

@@ -26,7 +26,7 @@ type condition struct {
 	text     string
 	program  cel.Program
 	operands []operand
-	common   []reader // of the instances that read nothing but their own signal, one list for all
+	last     []reader // of the instance that was bound last; the next of the same device often reads the same
 }
 
 // compiler holds the three languages: conditions of signals, conditions of zones, and selectors.
