@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"io"
 	"log/slog"
@@ -270,7 +271,7 @@ func (w *wire) count(client io.Reader, broker io.Writer) {
 		if err != nil {
 			return
 		}
-		length, encoded, err := readLength(r)
+		length, err := binary.ReadUvarint(r) // the encoding is the same
 		if err != nil {
 			return
 		}
@@ -281,7 +282,7 @@ func (w *wire) count(client io.Reader, broker io.Writer) {
 		w.mu.Lock()
 		w.packets[first>>4]++
 		w.mu.Unlock()
-		if _, err := broker.Write(slices.Concat([]byte{first}, encoded, body)); err != nil {
+		if _, err := broker.Write(append(binary.AppendUvarint([]byte{first}, length), body...)); err != nil {
 			return
 		}
 	}

@@ -11,11 +11,15 @@
 package mqtt
 
 import (
+	"context"
+	"crypto/tls"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
 	"embergate/drivers"
+	"embergate/drivers/mqttconn"
 )
 
 // New makes the protocol for one configuration.
@@ -28,6 +32,9 @@ func New() drivers.Protocol {
 			log:      e.Log,
 			monitor:  e.Monitor,
 			edges:    &edges{},
+		}
+		d.dial = func(ctx context.Context, t *tls.Config) (net.Conn, error) {
+			return mqttconn.Dial(ctx, d.settings.broker, t, maxPayload)
 		}
 		if broker := d.settings.broker; broker != nil {
 			client := broker.Host + " " + d.settings.ClientID
@@ -52,6 +59,7 @@ func New() drivers.Protocol {
 type driver struct {
 	endpoint string
 	settings settings
+	dial     func(context.Context, *tls.Config) (net.Conn, error)
 	devices  []*device
 	routes   routes
 	log      *slog.Logger

@@ -14,9 +14,16 @@ import (
 	"time"
 
 	"embergate/drivers"
+	"embergate/drivers/mqttconn"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
+)
+
+const (
+	enqueueTimeout = 2 * time.Second // until paho takes a packet: it does not notice there that the connection is lost
+	pingTimeout    = 10 * time.Second
+	replyTimeout   = 10 * time.Second // SUBACK and PUBACK
 )
 
 // session is one connection to the broker, from CONNECT to DISCONNECT or loss.
@@ -72,11 +79,11 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
 		SetProtocolVersion(4).SetCleanSession(c.visit).
 		SetAutoReconnect(false).SetConnectRetry(false).
-		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
+		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(mqttconn.ConnectTimeout).SetWriteTimeout(enqueueTimeout).
 		SetOrderMatters(true).SetAutoAckDisabled(true).SetDefaultPublishHandler(s.receive).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-			raw, err := c.dial(ctx, t, len(d.subscriptions()))
+			raw, err := d.dial(ctx, t)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +128,7 @@ func (s *session) setup(ctx context.Context) {
 	defer close(s.ended)
 	c := s.d.settings
 	connect := s.client.Connect()
-	if !connect.WaitTimeout(connectTimeout + writeTimeout) {
+	if !connect.WaitTimeout(mqttconn.ConnectTimeout + mqttconn.WriteTimeout) {
 		s.fail(fmt.Errorf("connect: %w", errNoReply))
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/mqttconn"
 	"embergate/gateway/alarm"
 	"embergate/gateway/uplink"
 	"embergate/gateway/uplink/uplinktest"
@@ -69,7 +70,7 @@ func (b *broker) dial(context.Context, *tls.Config) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	b.conns = append(b.conns, ours)
 	go b.server.EstablishConnection("pipe", theirs)
-	return newConn(ours), nil
+	return mqttconn.Guard(ours, largestCommand), nil
 }
 
 // leave breaks every connection, and lets no other come until come is called.

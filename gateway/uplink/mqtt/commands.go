@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -29,8 +30,9 @@ type answer struct {
 
 // Commands are obeyed one after another, at most one in commandGap: each is a line in the journal, on disk.
 const (
-	commandGap  = 100 * time.Millisecond
-	commandTime = 10 * time.Second
+	commandGap     = 100 * time.Millisecond
+	commandTime    = 10 * time.Second
+	largestCommand = 64 << 10 // bytes
 )
 
 // receive is called by paho for each message, in order, and may not wait. What the broker kept for us is no command: it
@@ -59,7 +61,10 @@ func (s *session) Answer(ctx context.Context, m paho.Message) error {
 	act := strings.TrimPrefix(m.Topic(), s.u.settings.Topic+"/command/")
 	a := answer{Command: act}
 	var c command
-	err := json.Unmarshal(m.Payload(), &c)
+	err := errTooLarge
+	if len(m.Payload()) <= largestCommand {
+		err = json.Unmarshal(m.Payload(), &c)
+	}
 	if err == nil {
 		a.ID = c.ID
 		err = do(ctx, act, c, s.acts)
@@ -75,7 +80,10 @@ func (s *session) Answer(ctx context.Context, m paho.Message) error {
 	return s.settle(ctx, s.publish("answer", false, body))
 }
 
-var errCommand = errors.New("the commands are ack, silence and reset")
+var (
+	errCommand  = errors.New("the commands are ack, silence and reset")
+	errTooLarge = fmt.Errorf("a command has %d KiB at most", largestCommand>>10)
+)
 
 func do(ctx context.Context, name string, c command, acts Acts) error {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)

@@ -29,6 +29,7 @@ import (
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/mqttconn"
 	"embergate/gateway/alarm"
 	"embergate/gateway/uplink"
 )
@@ -80,7 +81,9 @@ func New(s conf.Section, o Options) *Uplink {
 		stand: uplink.NewStand(o.Log, "not connected yet"), feed: uplink.NewFeed(o.ID, o.Log),
 	}
 	slices.Sort(u.o.Devices)
-	u.dial = u.settings.dial
+	u.dial = func(ctx context.Context, t *tls.Config) (net.Conn, error) {
+		return mqttconn.Dial(ctx, u.settings.broker, t, largestCommand)
+	}
 	u.states.devices = map[string]*state{}
 	return u
 }

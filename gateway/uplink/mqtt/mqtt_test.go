@@ -398,6 +398,10 @@ func TestCommandsAreOffUnlessAskedFor(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			huge := fmt.Sprintf(`{"id":"a1","by":"%01000000d"}`, 0)
+			if err := b.server.Publish("home/command/ack", []byte(huge), false, 1); err != nil {
+				t.Fatal(err)
+			}
 			time.Sleep(5 * time.Second)
 			stop()
 			answers := b.take("answer ")
@@ -412,7 +416,8 @@ func TestCommandsAreOffUnlessAskedFor(t *testing.T) {
 			if want := []string{"ack a1 by 王 via uplink: 上门", "silence nobody by 李 via uplink: "}; !slices.Equal(a.done, want) {
 				t.Errorf("done: %q", a.done)
 			}
-			if len(answers) != 4 || answers[0] != `{"command":"ack","id":"a1","done":true}` || !strings.Contains(answers[3], `"no such alarm"`) {
+			if len(answers) != 5 || answers[0] != `{"command":"ack","id":"","done":false,"error":"a command has 64 KiB at most"}` ||
+				answers[1] != `{"command":"ack","id":"a1","done":true}` || !strings.Contains(answers[4], `"no such alarm"`) {
 				t.Errorf("answers: %q", answers)
 			}
 		})

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+
+	"embergate/drivers/mqttconn"
 )
 
 // Probe logs in to the broker and out, under a client identifier of its own: a daemon that is connected stays so, and no will
 // is left.
 func (u *Uplink) Probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, mqttconn.ConnectTimeout)
 	defer cancel()
 	c := u.settings
 	c.ClientID, c.visit = fmt.Sprintf("%s-check-%d", c.ClientID, os.Getpid()), true

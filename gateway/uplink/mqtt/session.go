@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"embergate/drivers/mqttconn"
 	"embergate/gateway/uplink"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
@@ -81,7 +82,7 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
 		SetProtocolVersion(4).SetCleanSession(c.Commands || c.visit).
 		SetAutoReconnect(false).SetConnectRetry(false).
-		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(connectTimeout).SetWriteTimeout(enqueueTimeout).
+		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(mqttconn.ConnectTimeout).SetWriteTimeout(enqueueTimeout).
 		SetDefaultPublishHandler(s.receive).
 		SetConnectionLostHandler(func(_ paho.Client, err error) { s.end(fmt.Errorf("the connection is lost: %w", err)) }).
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {

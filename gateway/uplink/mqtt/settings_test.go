@@ -1,10 +1,6 @@
 package mqtt
 
 import (
-	"bytes"
-	"errors"
-	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -12,50 +8,6 @@ import (
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
 )
-
-// source is a connection that reads from memory, some bytes at a time.
-type source struct {
-	net.Conn
-	r io.Reader
-}
-
-func (s source) Read(p []byte) (int, error) { return s.r.Read(p[:min(len(p), 3)]) }
-
-// A packet that claims to be huge is not read: paho would allocate what it says.
-func TestAHugePacketIsRefused(t *testing.T) {
-	for name, c := range map[string]struct {
-		head string
-		want error
-	}{
-		"CONNACK":                      {"\x20\x02\x00\x00", nil},
-		"a PUBLISH of 64 KiB":          {"\x30\x80\x80\x04" + strings.Repeat("x", 64<<10), nil},
-		"a PUBLISH of 256 MiB":         {"\x30\xff\xff\xff\x7f", errPacket},
-		"a length that never ends":     {"\x30\x80\x80\x80\x80\x80\x01", errPacket},
-		"one packet, then a huge one":  {"\xd0\x00\x30\xff\xff\xff\x7f", errPacket},
-		"a packet that ends too early": {"\x30\x05abc", nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := io.ReadAll(newConn(source{r: strings.NewReader(c.head)}))
-			if !errors.Is(err, c.want) {
-				t.Errorf("error %v, want %v", err, c.want)
-			}
-			if c.want == nil && string(got) != c.head {
-				t.Errorf("%d bytes of %d came through", len(got), len(c.head))
-			}
-		})
-	}
-}
-
-func FuzzConn(f *testing.F) {
-	f.Add([]byte("\x20\x02\x00\x00\xd0\x00"))
-	f.Add([]byte("\x30\xff\xff\xff\xff\xff"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		got, _ := io.ReadAll(newConn(source{r: bytes.NewReader(b)}))
-		if !bytes.HasPrefix(b, got) {
-			t.Errorf("% x came through as % x", b, got)
-		}
-	})
-}
 
 func TestMistakesAreReportedAtTheirPlace(t *testing.T) {
 	for yaml, want := range map[string]string{
