@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -147,7 +148,8 @@ func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 			s.device.goodAt = now
 		}
 		if s.device == nil && s.ID == drivers.LinkSignal {
-			kept = l.linked(now, kept, strings.TrimSuffix(r.Signal, "."+drivers.LinkSignal), *r)
+			// Clipped, so that what is added goes elsewhere than over what is still to be read of the batch.
+			kept = l.linked(now, slices.Clip(kept), strings.TrimSuffix(r.Signal, "."+drivers.LinkSignal), *r)
 		}
 	}
 	for _, d := range touched {

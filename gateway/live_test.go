@@ -244,3 +244,26 @@ func TestADeviceOutOfServiceSaysSo(t *testing.T) {
 	l.is("meter.a", "bad disabled")
 	l.is("meter.online", "bad")
 }
+
+// One batch may say that an endpoint is lost and, of what came just before or since, more: nothing of it is taken for anything else.
+func TestWhatIsAddedToABatchOverwritesNothingOfIt(t *testing.T) {
+	l := newTimeline(t, polled, spoken)
+	l.good("bus.link", 1)
+	l.good("meter.a", 1)
+	l.good("meter.b", 1)
+	l.after(time.Second)
+	batch := make([]drivers.Reading, 0, 16)
+	batch = append(batch,
+		drivers.Reading{Signal: "nobody.has", Time: l.now, Quality: drivers.Good},
+		drivers.Reading{Signal: "bus.link", Time: l.now, Quality: drivers.Good, Detail: "cut"},
+		drivers.Reading{Signal: "smoke.smoke", Time: l.now, Value: 1, Quality: drivers.Good})
+	var got []string
+	for _, r := range l.note(l.now, batch) {
+		got = append(got, r.Signal+" "+r.Quality.String())
+	}
+	want := "bus.link good, meter.online bad, meter.a bad, meter.b bad, smoke.smoke good, smoke.online good"
+	if strings.Join(got, ", ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, ", "), want)
+	}
+	l.is("smoke.smoke", "good 1")
+}
