@@ -99,13 +99,15 @@ func (l *link) drop() {
 // rested is when the unit may be asked again.
 func (l *link) rested(unit uint8) time.Time { return l.rests[unit] }
 
-// serve carries a request out.
+// serve carries a request out, unless nobody wants it any more.
 func (l *link) serve(r *request) answer {
 	a := answer{began: time.Now()}
-	if a.err = r.ctx.Err(); a.err == nil {
-		l.current, l.another = r, false
-		a.data, a.err = l.do(r)
+	if err := r.ctx.Err(); err != nil {
+		a.err, a.ended = err, a.began
+		return a
 	}
+	l.current, l.another = r, false
+	a.data, a.err = l.do(r)
 	a.ended = time.Now()
 	if r.rest > 0 {
 		if l.rests == nil {

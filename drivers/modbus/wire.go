@@ -87,9 +87,10 @@ type session struct {
 	mu       sync.Mutex
 	open     bool                        // guarded by mu, as is all that follows: turns are given
 	busy     bool                        // one has the turn
+	since    time.Time                   // it has the turn, or that was last told
 	queue    []*request                  // that wait for it
 	resting  *time.Timer                 // ends with the rest of a unit that is asked for, where all are
-	used     time.Duration               // of the wire, since it was told
+	used     time.Duration               // of the wire in turns, since it was told
 	monitors map[*driver]drivers.Monitor // who uses the session
 
 	link link // of who has the turn; before the first and after the last, the session's
@@ -232,7 +233,7 @@ func (s *session) give(now time.Time) {
 	}
 	r := s.queue[i]
 	s.queue = slices.Delete(s.queue, i, i+1)
-	s.busy, r.served = true, true
+	s.busy, s.since, r.served = true, now, true
 	if r.first != nil {
 		close(r.first)
 	}
@@ -274,7 +275,8 @@ func (r *request) turn(now time.Time) class {
 	return r.class
 }
 
-// ask carries a request out when it has its turn. It returns before that where the request's context or the session ends.
+// ask carries a request out when it has its turn, and returns before that where the request's context or the session ends. Whoever
+// has the turn finishes: an exchange that is cut short would leave its reply to the next.
 func (s *session) ask(r *request) answer {
 	r.queued, r.served, r.first = time.Now(), false, nil
 	if err := s.wait(r); err != nil {
@@ -336,17 +338,18 @@ func (s *session) serve(r *request) (a answer, dead bool) {
 			s.link.dead = panicked(p)
 		}
 		dead = s.link.dead != nil
-		s.pass(a, s.link.dead)
+		s.pass(s.link.dead)
 	}()
 	return s.link.serve(r), false
 }
 
 // pass ends a turn and gives the next one, unless the connection is dead.
-func (s *session) pass(a answer, dead error) {
+func (s *session) pass(dead error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Now()
 	s.busy = false
-	s.used += a.ended.Sub(a.began)
+	s.used += now.Sub(s.since)
 	switch {
 	case !s.open:
 		close(s.free)
@@ -354,7 +357,7 @@ func (s *session) pass(a answer, dead error) {
 		s.open = false
 		s.lost <- dead
 	default:
-		s.give(a.ended)
+		s.give(now)
 	}
 }
 
@@ -366,10 +369,13 @@ func (s *session) why() error {
 	return errLost
 }
 
-// report tells the share of the last window in which the wire was in use.
+// report tells the share of the last window in which the wire was in use, a turn under way included.
 func (s *session) report() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now := time.Now(); s.busy {
+		s.used, s.since = s.used+now.Sub(s.since), now
+	}
 	ratio := min(1, float64(s.used)/float64(busyWindow))
 	s.used = 0
 	for _, m := range s.monitors {

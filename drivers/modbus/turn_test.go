@@ -1,0 +1,130 @@
+package modbus
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"embergate/drivers"
+
+	"github.com/goburrow/modbus"
+)
+
+// Row MB04: however many ask at once, wherever their contexts end (while they wait, in the moment of their turn, while they are served), and
+// whatever breaks meanwhile (the connection, a mistake of ours, the session with its last user), one at a time has the turn and all get an answer.
+func TestTheTurnIsNeitherLostNorGivenTwice(t *testing.T) {
+	p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+		r := echo(unit, pdu)
+		switch n := rand.N(400); {
+		case n == 0:
+			r.hang = true
+		case n < 60:
+			r.after = time.Duration(n) * 10 * time.Microsecond
+		}
+		return r
+	}}
+	d := one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`)
+	var inside, served, ended atomic.Int64
+	ask := func(s *session, unit uint8) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		if unit < 3 {
+			time.AfterFunc(time.Duration(rand.N(2000))*time.Microsecond, cancel)
+		}
+		q := d.request(ctx, d.devices[0], class(rand.N(4)))
+		q.unit, q.rest = unit, max(0, time.Duration(unit)-3)*500*time.Microsecond
+		mistake := rand.N(500) == 0
+		q.do = func(c modbus.Client) ([]byte, error) {
+			if inside.Add(1) != 1 {
+				t.Error("two have the turn")
+			}
+			defer inside.Add(-1)
+			if mistake {
+				panic("a mistake of ours")
+			}
+			return c.ReadHoldingRegisters(7, 1)
+		}
+		if s.ask(q).err == nil {
+			served.Add(1)
+		} else if ctx.Err() != nil {
+			ended.Add(1)
+		}
+	}
+	var users sync.WaitGroup
+	for range 8 {
+		users.Go(func() {
+			for range 5 {
+				me := &driver{Endpoint: drivers.Endpoint{Monitor: drivers.Discard{}}}
+				s := d.wire.join(me)
+				var askers sync.WaitGroup
+				for unit := range uint8(6) {
+					askers.Go(func() {
+						for range 6 {
+							ask(s, unit)
+						}
+					})
+				}
+				if rand.N(2) == 0 {
+					askers.Wait()
+				}
+				d.wire.leave(s, me)
+				askers.Wait()
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); users.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("the turn is lost")
+	}
+	if served.Load() < 100 || ended.Load() == 0 {
+		t.Errorf("%d were served, and %d ended before", served.Load(), ended.Load())
+	}
+}
+
+// What nobody wants any more when its turn comes asks nothing of the unit, which so needs no rest.
+func TestARequestThatNobodyWantsCostsNoRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := one(t, &peer{framing: tcp, answer: echo}, tcpURL, `gap: 300ms, signals: [{id: s, kind: number, at: "holding:7"}]`)
+		s := d.wire.join(d)
+		defer d.wire.leave(s, d)
+		synctest.Wait() // it is connected
+		began := time.Now()
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, ctx := range []context.Context{over, t.Context()} {
+			q := d.request(ctx, d.devices[0], normal)
+			q.gap, q.do = 0, func(c modbus.Client) ([]byte, error) { return c.ReadHoldingRegisters(7, 1) }
+			if q.rest != 300*time.Millisecond {
+				t.Errorf("the unit rests %v", q.rest)
+			}
+			s.ask(q)
+		}
+		if took := time.Since(began); took > 50*time.Millisecond {
+			t.Errorf("the unit was asked after %v", took)
+		}
+	})
+}
+
+// A wire that is held for longer than it is told how busy it is was in use all the time.
+func TestALongTurnIsToldWhileItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, one(t, &peer{framing: tcp, answer: func(byte, []byte) reply { return reply{} }}, tcpURL+", timeout: 35s", `signals: [{id: s, kind: number, at: "holding:7"}]`))
+		time.Sleep(31 * time.Second)
+		r.end()
+		if len(r.monitor.busy) != 3 {
+			t.Fatalf("told %v", r.monitor.busy)
+		}
+		for _, ratio := range r.monitor.busy {
+			if ratio < 0.95 {
+				t.Errorf("told %v of a wire that never was free", r.monitor.busy)
+			}
+		}
+	})
+}
