@@ -66,8 +66,8 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	return nil
 }
 
-// connect opens a connection. The session at the broker is kept only where it has nothing to keep: a command that waited
-// for us is not one to obey.
+// connect opens a connection. No session is kept at the broker: a command that waited for us is not one to obey, and an
+// acknowledgement of the last connection, repeated, would be taken for that of an event which has its number now.
 func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	c := u.settings
 	t, err := c.tlsConfig()
@@ -80,7 +80,7 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
-		SetProtocolVersion(4).SetCleanSession(c.Commands || c.visit).
+		SetProtocolVersion(4).SetCleanSession(true).
 		SetAutoReconnect(false).SetConnectRetry(false).
 		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(mqttconn.ConnectTimeout).SetWriteTimeout(enqueueTimeout).
 		SetDefaultPublishHandler(s.receive).

@@ -26,7 +26,7 @@ type settings struct {
 	TLS       tlsSettings   `yaml:"tls"`
 
 	broker *url.URL // with its port; nil where the url is wrong
-	visit  bool     // only to look: no will, and no session is kept
+	visit  bool     // only to look: no will
 }
 
 type tlsSettings struct {
