@@ -74,7 +74,7 @@ type Driver interface {
 	// is connected, Run emits LinkUp. Run is called again only after it returned; it cleans up before it returns.
 	//
 	// emit returns when the gateway holds the readings; it may be called from any goroutine that Run started, and keeps
-	// the slice: see Batch. A batch is what one poll of one device, or one message, gave; a signal is in it once.
+	// the slice with all its capacity: see Recycle. A batch is what one poll of one device, or one message, gave; a signal is in it once.
 	Run(ctx context.Context, emit func([]Reading)) error
 }
 
