@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +40,7 @@ func (t *trace) keep(f drivers.Frame) {
 		}
 		t.frames, t.count = t.frames[:copy(t.frames, rest)], keptFrames
 	}
-	note := f.Note[:min(len(f.Note), mostNote)]
+	note := strings.ToValidUTF8(f.Note[:min(len(f.Note), mostNote)], "") // a character that was cut in two is left out
 	t.frames = binary.BigEndian.AppendUint64(t.frames, uint64(f.Time.UnixNano()))
 	t.frames = append(t.frames, flag(f.Sent))
 	t.frames = binary.BigEndian.AppendUint16(t.frames, uint16(len(f.Bytes)))
