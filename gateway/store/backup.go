@@ -287,7 +287,7 @@ func readState(f *os.File, to string) (rest *tar.Reader, err error) {
 			return nil, fmt.Errorf("%w: it does not begin with %s (%v)", ErrNotBackup, StateFile, err)
 		}
 		if info, err := f.Stat(); err != nil || first.Size > info.Size() { // with holes, which would be written out
-			return nil, fmt.Errorf("%w: %d bytes of state in a smaller file (%v)", ErrNotBackup, first.Size, err)
+			return nil, errors.Join(err, fmt.Errorf("%w: a state of %d bytes in a smaller file", ErrNotBackup, first.Size))
 		}
 		state = rest
 	}
