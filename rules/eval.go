@@ -115,7 +115,9 @@ func (e *evaluation) apart(r *reader, g *group) bool {
 func (e *evaluation) deciding(in *Instance) (r drivers.Reading, retained bool) {
 	st := e.state
 	if in.own >= 0 {
-		r = st.signals[in.own].reading.of(st.set.signals[in.own].key)
+		if s := &st.signals[in.own]; s.seen {
+			r = s.reading.of(in.Signal)
+		}
 		return r, r.Retained
 	}
 	e.tested = st.tests(in.place)

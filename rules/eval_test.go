@@ -210,6 +210,19 @@ func TestUntilIsTheOppositeOfWhenWhereNoneIsGiven(t *testing.T) {
 	}
 }
 
+// After a start an alarm that was open keeps the value and quality that it had until something is heard of its signal.
+func TestWhatWasNeverReadDecidesWithNoReading(t *testing.T) {
+	set, in := rule(t, abc(), "value > 1")
+	st := set.NewState()
+	if r := st.Eval(in, start); r.Reading.Signal != "" {
+		t.Errorf("before any reading it is %+v", r.Reading)
+	}
+	st.Update(start, []drivers.Reading{bad("a.x")})
+	if r := st.Eval(in, start); r.Reading.Signal != "a.x" || r.Reading.Reason != drivers.Timeout {
+		t.Errorf("after one it is %+v", r.Reading)
+	}
+}
+
 func TestADrillIsNoticedAtOnce(t *testing.T) {
 	set, in := rule(t, abc(), "drill() && value > 0")
 	st := set.NewState()
