@@ -2,6 +2,7 @@ package rules
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"embergate/drivers"
@@ -39,6 +40,7 @@ var shanghai = time.FixedZone("Asia/Shanghai", 8*60*60)
 type Set struct {
 	rules     []*Rule
 	instances []*Instance
+	byKey     []int32 // indexes of instances, in the order of their keys: a map would take ten times as much
 	calendar  calendar
 	index     map[string]int // signals by key
 	signals   []watched
@@ -115,7 +117,16 @@ func New(s conf.Section, m Model) *Set {
 	for _, d := range drafts {
 		b.add(d)
 	}
+	b.set.sort()
 	return b.set
+}
+
+func (s *Set) sort() {
+	s.byKey = make([]int32, len(s.instances))
+	for i := range s.byKey {
+		s.byKey[i] = int32(i)
+	}
+	slices.SortFunc(s.byKey, func(a, b int32) int { return strings.Compare(s.instances[a].Key, s.instances[b].Key) })
 }
 
 // Rules are the rules in force in their order, one an id. Where overrides with where make a rule differ from source to
@@ -137,9 +148,9 @@ func (s *Set) At(signal string) (list []*Instance) {
 
 // Instance is the one of a key, nil where there is none.
 func (s *Set) Instance(key string) *Instance {
-	i := slices.IndexFunc(s.instances, func(in *Instance) bool { return in.Key == key })
-	if i < 0 {
+	i, ok := slices.BinarySearchFunc(s.byKey, key, func(at int32, key string) int { return strings.Compare(s.instances[at].Key, key) })
+	if !ok {
 		return nil
 	}
-	return s.instances[i]
+	return s.instances[s.byKey[i]]
 }

@@ -199,6 +199,27 @@ inline:
 	}
 }
 
+func TestAnInstanceIsFoundByItsKey(t *testing.T) {
+	s := set(t, abc(), `
+packs: []
+inline:
+  - {id: b, class: gas, level: alarm, each: 'kind == "number"', when: "value > 1"}
+  - {id: a, class: gas, level: alarm, each: 'kind == "number"', when: "value > 2"}`)
+	if len(s.Instances()) != 6 {
+		t.Fatal(keys(s))
+	}
+	for _, in := range s.Instances() {
+		if s.Instance(in.Key) != in {
+			t.Errorf("%s is %+v", in.Key, s.Instance(in.Key))
+		}
+	}
+	for _, none := range []string{"", "a@a.y", "z@c.x", "a"} {
+		if in := s.Instance(none); in != nil {
+			t.Errorf("%q is %s", none, in.Key)
+		}
+	}
+}
+
 func TestExplainShowsWhatEachWordReads(t *testing.T) {
 	set, in := rule(t, abc(), `value > 1 && avg("b.x", "5m") < 3 && online() && quality("c.x") == "good"`)
 	st := set.NewState()
