@@ -123,7 +123,7 @@ func (l *live) device(key string) *device {
 }
 
 // note takes a batch in and answers it with what it says about its devices and endpoint added, and without readings of
-// signals that nobody has.
+// signals that nobody has. The answer takes the place of the batch, in its array where that has room.
 func (l *live) note(now time.Time, batch []drivers.Reading) []drivers.Reading {
 	kept := batch[:0]
 	var touched []*device

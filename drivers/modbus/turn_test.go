@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -127,4 +128,70 @@ func TestALongTurnIsToldWhileItLasts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// wish is a request of the test below: when it was made, and when it had its turn.
+type wish struct {
+	class                class
+	unit                 uint8
+	rest                 time.Duration
+	queued, began, ended time.Time
+}
+
+// urgency is the class that it counts as.
+func (w *wish) urgency(now time.Time) class {
+	if w.class > fast && now.Sub(w.queued) > 10*time.Second {
+		return fast
+	}
+	return w.class
+}
+
+// rested tells of all wishes whether the unit may be asked at a time.
+func rested(all []*wish, unit uint8, at time.Time) bool {
+	return !slices.ContainsFunc(all, func(w *wish) bool {
+		return w.unit == unit && w.began.Before(at) && w.ended.Add(w.rest).After(at)
+	})
+}
+
+// Rows MB05 and MB27: of those that wait, and whose unit does not rest, the most urgent goes first, and of these who came first. Who has
+// waited for ten seconds counts as one that watches for fire.
+func TestTheMostUrgentGoesFirst(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			chance := rand.New(rand.NewPCG(seed, 1))
+			d := one(t, &peer{framing: tcp, answer: timed(500 * time.Millisecond)}, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`)
+			s := d.wire.join(d)
+			defer d.wire.leave(s, d)
+			synctest.Wait()
+			var all []*wish
+			var askers sync.WaitGroup
+			for range 40 {
+				time.Sleep(time.Duration(1+chance.IntN(450)) * time.Millisecond)
+				w := &wish{class: class(chance.IntN(4)), unit: uint8(chance.IntN(5)), queued: time.Now()}
+				if w.unit == 0 {
+					w.rest = 700 * time.Millisecond
+				}
+				all = append(all, w)
+				askers.Go(func() {
+					q := d.request(t.Context(), d.devices[0], w.class)
+					q.unit, q.rest, q.gap = w.unit, w.rest, 0
+					q.do = func(c modbus.Client) ([]byte, error) { return c.ReadHoldingRegisters(7, 1) }
+					a := s.ask(q)
+					w.began, w.ended = a.began, a.ended
+				})
+			}
+			askers.Wait()
+			for _, w := range all {
+				for _, other := range all {
+					if !other.queued.Before(w.began) || !other.began.After(w.began) || !rested(all, other.unit, w.began) {
+						continue // it was not there yet, or no more, or could not be asked
+					}
+					a, b := w.urgency(w.began), other.urgency(w.began)
+					if b < a || a == b && other.queued.Before(w.queued) {
+						t.Fatalf("seed %d: %+v went before %+v", seed, *w, *other)
+					}
+				}
+			}
+		})
+	}
 }
