@@ -62,7 +62,7 @@ func (s *series) of(d drivers.Device) bool {
 // append appends the lines of one batch, one a class and time, and tells how many. What is bad, not finite, without a
 // time or not of the device is left out.
 func (s *series) append(b []byte, batch []drivers.Reading) ([]byte, int) {
-	var present [8]bool // by class
+	present := make([]bool, len(classes))
 	var room [64]int
 	found := room[:0] // index in list, by reading of the batch; -1: it has no place in a line
 	next := 0         // batches come in the device's order: to compare is cheaper than to look up
