@@ -293,9 +293,10 @@ func (b *tab) until(expression string) {
 	}
 }
 
-// click taps the middle of an element, as a finger does.
+// click taps the middle of an element, as a finger does, once the page's scripts have run: who is faster gets the form without them.
 func (b *tab) click(selector string) {
 	b.t.Helper()
+	b.until("document.readyState === 'complete'")
 	var at struct{ X, Y float64 }
 	b.value(fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect(); return {X: r.x + r.width / 2, Y: r.y + r.height / 2}; })()`, selector), &at)
 	for _, kind := range []string{"mousePressed", "mouseReleased"} {
