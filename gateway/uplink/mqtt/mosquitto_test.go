@@ -183,8 +183,11 @@ func TestMosquittoGetsEveryEventThroughRestartAndKill(t *testing.T) {
 		id, _, _ := strings.Cut(e, " ")
 		ids = append(ids, id)
 	}
-	if len(ids) == 0 || ids[len(ids)-1] != fmt.Sprint(count) || l.qos["home/event"] != 1 {
-		t.Errorf("after the kill: %v at QoS %d", ids, l.qos["home/event"])
+	l.mu.Lock()
+	qos := l.qos["home/event"]
+	l.mu.Unlock()
+	if len(ids) == 0 || ids[len(ids)-1] != fmt.Sprint(count) || qos != 1 {
+		t.Errorf("after the kill: %v at QoS %d", ids, qos)
 	}
 	for i := 1; i < len(ids); i++ {
 		if len(ids[i-1]) > len(ids[i]) || len(ids[i-1]) == len(ids[i]) && ids[i-1] >= ids[i] {
