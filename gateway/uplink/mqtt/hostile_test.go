@@ -122,7 +122,8 @@ func (b stalling) dial(context.Context, *tls.Config) (net.Conn, error) {
 	return mqttconn.Guard(ours, largestCommand), nil
 }
 
-// A broker that takes no more holds up a stop, and so a reload, for some seconds only.
+// A broker that takes no more holds up a stop, and so a reload, for some seconds only: for one packet that paho does not take,
+// seldom (once in some thousand stops) for a second one.
 func TestABrokerThatTakesNothingHoldsUpNoReload(t *testing.T) {
 	for takes := range stalling(200) {
 		synctest.Test(t, func(t *testing.T) {
@@ -139,7 +140,7 @@ func TestABrokerThatTakesNothingHoldsUpNoReload(t *testing.T) {
 			}
 			began := time.Now()
 			stop()
-			if took := time.Since(began); took > 6*time.Second {
+			if took := time.Since(began); took > 2*enqueueTimeout {
 				t.Errorf("after %d bytes the stop took %v", takes, took)
 			}
 			time.Sleep(time.Minute)
