@@ -183,8 +183,8 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 }
 
 const (
-	mostSpread = 10 * time.Second       // the longest that a device waits for its first poll, however long its period
-	beat       = 250 * time.Millisecond // polls of all wires begin together so often: waking for each alone costs more than it does
+	mostSpread = 10 * time.Second // the longest that a device waits for its first poll, however long its period
+	beat       = time.Second      // polls of all wires begin on it: waking for each alone costs more than it does
 )
 
 // stagger is when the i-th device is first polled, in whole beats: the devices of a wire are spread over their periods, unless
