@@ -290,12 +290,17 @@ func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
 			return err
 		}
 		defer insert.Close()
+		give, err := tx.Prepare(`INSERT INTO history_signals (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`)
+		if err != nil {
+			return err
+		}
+		defer give.Close()
 		for _, i := range h.given { // by one that failed
 			h.numbers[i] = 0
 		}
 		h.given = nil
 		for i := range taken {
-			if err := h.write(tx, insert, p, &taken[i]); err != nil {
+			if err := h.write(insert, give, p, &taken[i]); err != nil {
 				return err
 			}
 		}
@@ -322,7 +327,7 @@ func (h *History) take(now int64) []stretch {
 }
 
 // write writes what signals said in one stretch.
-func (h *History) write(tx *sql.Tx, insert *sql.Stmt, p *packer, s *stretch) error {
+func (h *History) write(insert, give *sql.Stmt, p *packer, s *stretch) error {
 	h.mu.Lock()
 	names := h.names
 	h.mu.Unlock()
@@ -333,7 +338,7 @@ func (h *History) write(tx *sql.Tx, insert *sql.Stmt, p *packer, s *stretch) err
 			if len(list) == 0 {
 				continue
 			}
-			number, err := h.number(tx, first+n, names[first+n])
+			number, err := h.number(give, first+n, names[first+n])
 			if err != nil {
 				return err
 			}
@@ -351,14 +356,11 @@ func (h *History) write(tx *sql.Tx, insert *sql.Stmt, p *packer, s *stretch) err
 }
 
 // number is the number of a signal in the file.
-func (h *History) number(tx *sql.Tx, i int, name string) (number int64, err error) {
+func (h *History) number(give *sql.Stmt, i int, name string) (number int64, err error) {
 	if number = h.numbers[i]; number > 0 {
 		return number, nil
 	}
-	if _, err := tx.Exec(`INSERT INTO history_signals (name) VALUES (?) ON CONFLICT DO NOTHING`, name); err != nil {
-		return 0, err
-	}
-	if err := tx.QueryRow(`SELECT id FROM history_signals WHERE name = ?`, name).Scan(&number); err != nil {
+	if err := give.QueryRow(name).Scan(&number); err != nil {
 		return 0, err
 	}
 	h.numbers[i], h.given = number, append(h.given, i)
