@@ -59,15 +59,18 @@ func newCameras(address string, log *slog.Logger, burning func(room) int) (*came
 	for _, r := range rooms {
 		mux.HandleFunc("GET /"+r.zone+".jpg", func(w http.ResponseWriter, _ *http.Request) {
 			c.drawing.Lock()
-			defer c.drawing.Unlock()
+			still := r.still(time.Now(), burning(r))
+			c.drawing.Unlock()
 			w.Header().Set("Content-Type", "image/jpeg")
 			w.Header().Set("Cache-Control", "no-store")
-			w.Write(r.still(time.Now(), burning(r)))
+			w.Write(still)
 		})
 	}
 	var err error
-	c.web, err = newWeb("cameras", address, log, mux)
-	return c, err
+	if c.web, err = newWeb("cameras", address, log, mux); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // burning is how many of the signals by which smoke is seen in a room say so.

@@ -210,8 +210,9 @@ func TestTheStoryEndsWhenNobodyListensAnyMore(t *testing.T) {
 func TestAnAddressThatIsTakenIsAnErrorAndLeavesNothingOpen(t *testing.T) {
 	h := start(t, Options{})
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	host := func(w *web) string { return strings.Split(w.url, "/")[2] }
 	for _, o := range []Options{
-		{Modbus: h.Buses()[0]}, {MQTT: h.broker.address}, {Platform: strings.TrimPrefix(h.platform.url, "http://")},
+		{Modbus: h.Buses()[0]}, {MQTT: h.broker.address}, {Platform: host(h.platform.web)}, {Phone: host(h.phone.web)}, {Cameras: host(h.cameras.web)},
 		{Modbus: "nowhere"}, {Modbus: "127.0.0.1:65535", Meters: 1},
 	} {
 		if other, err := Start(o); err == nil {
