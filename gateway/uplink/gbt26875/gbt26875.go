@@ -154,8 +154,8 @@ func (u *Uplink) begin(ctx context.Context, j uplink.Journal) (begun bool) {
 		if err == nil {
 			told, err = j.Get(ctx, u.key("told"))
 		}
-		u.feed.Disk(err)
 		if err != nil {
+			u.feed.Disk(err)
 			return false
 		}
 		u.begun, u.new = true, told == ""

@@ -123,6 +123,25 @@ func TestAnAlarmThatNoDiskEverHadIsTold(t *testing.T) {
 	}
 }
 
+// A disk that is full at the first start can be read, which is no end of it.
+func TestADiskThatIsFullAtTheFirstStartIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, j := &centre{t: t}, &journal{}
+		j.Fill(true)
+		var log bytes.Buffer
+		u := newUplink(t, plain, c, &log)
+		u.Alarms(nil)
+		stop := startFirst(t, u, j, &home{})
+		time.Sleep(time.Minute)
+		j.Fill(false)
+		time.Sleep(time.Minute)
+		stop()
+		if n := strings.Count(log.String(), "use its store"); n != 2 || !strings.Contains(log.String(), "uplink can use its store again") {
+			t.Errorf("the log has\n%s", &log)
+		}
+	})
+}
+
 // A part has the number of the store also where that could not be read at the start.
 func TestNumbersComeFromTheStoreAsSoonAsItWorks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
