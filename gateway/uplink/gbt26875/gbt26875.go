@@ -71,11 +71,11 @@ type Uplink struct {
 	// Run's goroutine only:
 	serial  uint16             // of the next packet
 	begun   bool               // our place in the journal is known
-	numbers bool               // and those of the parts
+	numbers bool               // the parts have the numbers of the store
 	new     bool               // the centre was never told what is open
 	sent    map[part]state     // what the centre was told of parts
 	known   bool               // sent is complete: a part that is not in it is normal
-	doubts  map[part]time.Time // since when the list of alarms says otherwise
+	doubts  map[part]time.Time // since when the list of alarms says otherwise; in the future of what the centre denied, see learned
 	ahead   map[string]int     // alarms that were told before their turn, or are over, with the count of triggers
 	due     []string           // signals whose values are to be sent
 	round   time.Time          // when they were listed

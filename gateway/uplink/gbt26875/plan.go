@@ -13,7 +13,8 @@ import (
 	"embergate/rules"
 )
 
-// plan is how the home looks to the centre: its parts, systems and analog values. It is made once.
+// plan is how the home looks to the centre: its parts, systems and analog values. The parts are laid out anew when their numbers
+// come from the store; the analog values, for which any goroutine may ask, never change.
 type plan struct {
 	parts    map[string]part // by device
 	texts    map[part]string // what a part is, for people
@@ -209,6 +210,14 @@ func (p *plan) partOf(a alarm.Alarm) (part, string) {
 	}
 	at := part{system: system{0, p.settings.Building}, zone: p.numbers.Zones[a.Zone]}
 	return at, strings.Join(strings.Fields(a.Name+" "+a.DeviceName+" "+a.ZonePath), " ")
+}
+
+// with is a state and what an alarm makes of it: an open drill puts its part under test.
+func (p *plan) with(st state, a alarm.Alarm) state {
+	if a.Drill && a.Active() {
+		st &^= normal
+	}
+	return st | p.bits(a)
 }
 
 // bits are what an alarm makes of its part. Of a drill nothing is a fire: the centre would send a brigade.

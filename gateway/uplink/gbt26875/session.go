@@ -28,9 +28,9 @@ type session struct {
 	gone    context.Context // ends with the connection, for a cause
 	end     context.CancelCauseFunc
 	systems map[system]state // what was said of systems over this connection
-	mute    map[kind]bool    // what the centre does not confirm, though it is there
 	own     byte             // and of the gateway
 	ownAt   time.Time        // when, zero before the first
+	mute    map[kind]bool    // what the centre does not confirm, though it is there
 	second  time.Time        // when what the centre sent in this second began
 	heard   int              // frames for which nobody waited, in this second
 	reading sync.WaitGroup

@@ -99,20 +99,14 @@ func (u *Uplink) openAlarms() []alarm.Alarm {
 func (u *Uplink) stateOf(open []alarm.Alarm, at part, of *alarm.Alarm) state {
 	st := normal
 	if of != nil {
-		st |= u.plan.bits(*of)
-		if of.Drill && of.Active() {
-			st &^= normal
-		}
+		st = u.plan.with(st, *of)
 	}
 	for _, a := range open {
 		if of != nil && a.ID == of.ID {
 			continue
 		}
 		if p, _ := u.plan.partOf(a); p == at {
-			st |= u.plan.bits(a)
-			if a.Drill && a.Active() {
-				st &^= normal
-			}
+			st = u.plan.with(st, a)
 		}
 	}
 	return st &^ busFault // a part has no such bit
@@ -126,10 +120,7 @@ func (u *Uplink) systemStates(open []alarm.Alarm) map[system]state {
 	}
 	for _, a := range open {
 		p, _ := u.plan.partOf(a)
-		all[p.system] |= u.plan.bits(a)
-		if a.Drill && a.Active() {
-			all[p.system] &^= normal
-		}
+		all[p.system] = u.plan.with(all[p.system], a)
 	}
 	return all
 }
