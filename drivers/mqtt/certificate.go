@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"embergate/drivers/mqttconn"
 )
 
 // A certificate is told renewWithin before it ends (row MQ14), at every connect and then daily.
@@ -20,7 +22,7 @@ const (
 type ends map[string]time.Time
 
 // watch adds our own certificate and our authority's, and the broker's when it is shown.
-func (e ends) watch(t *tls.Config, c tlsSettings, authorities []byte) {
+func (e ends) watch(t *tls.Config, c mqttconn.TLS, authorities []byte) {
 	for _, own := range t.Certificates {
 		if own.Leaf != nil {
 			e[string(c.Cert)] = own.Leaf.NotAfter

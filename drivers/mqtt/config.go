@@ -2,18 +2,15 @@ package mqtt
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"maps"
-	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"embergate/drivers"
 	"embergate/drivers/conf"
+	"embergate/drivers/mqttconn"
 )
 
 // settings are the endpoint's own keys, under mqtt.
@@ -34,15 +31,9 @@ type settings struct {
 }
 
 type tlsSettings struct {
-	CA         conf.Path `yaml:"ca"`          // PEM; default: the system's
-	Cert       conf.Path `yaml:"cert"`        // PEM, our own certificate
-	Key        conf.Path `yaml:"key"`         // PEM, its key
-	ServerName string    `yaml:"server_name"` // where it is not the host of the URL
-	Insecure   bool      `yaml:"insecure"`    // trials: any certificate will do
+	mqttconn.TLS `yaml:",inline"`
+	Insecure     bool `yaml:"insecure"` // trials: any certificate will do
 }
-
-// ports are the schemes of a URL with their usual ports.
-var ports = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
 
 func readSettings(e drivers.Endpoint) settings {
 	c := settings{ClientID: "embergate-" + e.ID, QoS: 1, KeepAlive: 30 * time.Second}
@@ -82,7 +73,7 @@ func readSettings(e drivers.Endpoint) settings {
 	case c.TLS.Key != "" && c.TLS.Cert == "":
 		t.At("key").Problem("a key needs its certificate")
 	}
-	if t.Exists() && c.broker != nil && !c.encrypted() {
+	if t.Exists() && c.broker != nil && !mqttconn.Encrypted(c.broker) {
 		t.Problem("tls needs a url that starts with mqtts:// or wss://")
 	}
 	return c
@@ -99,10 +90,9 @@ func readURL(s conf.Section) *url.URL {
 		s.Problem("%q is not a url such as mqtt://127.0.0.1:1883", s.Value())
 		return nil
 	}
-	port, ok := ports[u.Scheme]
 	switch {
-	case !ok:
-		s.NotOneOf(u.Scheme, slices.Sorted(maps.Keys(ports)))
+	case !mqttconn.Complete(u):
+		s.NotOneOf(u.Scheme, mqttconn.Schemes())
 		return nil
 	case u.User != nil:
 		s.Problem("give the user under username and password, not in the url")
@@ -111,46 +101,17 @@ func readURL(s conf.Section) *url.URL {
 		s.Problem("%q has more than host and port", s.Value())
 		return nil
 	}
-	if u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), port)
-	}
-	if u.Path == "" && strings.HasPrefix(u.Scheme, "ws") {
-		u.Path = "/mqtt" // as brokers usually have it
-	}
 	return u
 }
 
-func (c settings) encrypted() bool { return c.broker.Scheme == "mqtts" || c.broker.Scheme == "wss" }
-
-// tlsConfig reads the certificates, and when they end; each connection reads them anew, so a renewed certificate needs no
-// restart.
+// tlsConfig is how a connection is encrypted, and when the certificates end: nil where it is not.
 func (c settings) tlsConfig() (*tls.Config, ends, error) {
-	if !c.encrypted() {
-		return nil, nil, nil
+	t, authorities, err := c.TLS.Config(c.broker)
+	if t == nil {
+		return nil, nil, err
 	}
-	var authorities []byte
-	t := &tls.Config{ServerName: c.TLS.ServerName, InsecureSkipVerify: c.TLS.Insecure, MinVersion: tls.VersionTLS12}
-	if t.ServerName == "" {
-		t.ServerName = c.broker.Hostname()
-	}
-	if c.TLS.CA != "" {
-		var err error
-		if authorities, err = os.ReadFile(string(c.TLS.CA)); err != nil {
-			return nil, nil, fmt.Errorf("read tls ca: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(authorities) {
-			return nil, nil, fmt.Errorf("read tls ca: %s holds no certificate", c.TLS.CA)
-		}
-	}
-	if c.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(string(c.TLS.Cert), string(c.TLS.Key))
-		if err != nil {
-			return nil, nil, fmt.Errorf("read tls cert and key: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
+	t.InsecureSkipVerify = c.TLS.Insecure
 	e := ends{}
-	e.watch(t, c.TLS, authorities)
+	e.watch(t, c.TLS.TLS, authorities)
 	return t, e, nil
 }

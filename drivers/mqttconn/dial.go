@@ -27,7 +27,7 @@ func Dial(ctx context.Context, broker *url.URL, t *tls.Config, maxPayload int) (
 	ctx, cancel := context.WithTimeout(ctx, ConnectTimeout)
 	defer cancel()
 	dial := dialTCP
-	if broker.Scheme == "ws" || broker.Scheme == "wss" {
+	if websocket(broker) {
 		dial = dialWebsocket
 	}
 	raw, err := dial(ctx, broker, t)

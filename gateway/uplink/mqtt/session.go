@@ -70,7 +70,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 // acknowledgement of the last connection, repeated, would be taken for that of an event which has its number now.
 func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	c := u.settings
-	t, err := c.tlsConfig()
+	t, _, err := c.TLS.Config(c.broker) // the files are read anew for each connection
 	if err != nil {
 		return nil, err
 	}

@@ -1,16 +1,12 @@
 package mqtt
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
-	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
 	"embergate/drivers/conf"
+	"embergate/drivers/mqttconn"
 )
 
 // settings are the keys under mqtt: of an uplink.
@@ -23,21 +19,11 @@ type settings struct {
 	Commands  bool          `yaml:"commands"`    // the platform may act on alarms
 	Every     time.Duration `yaml:"state_every"` // numbers of a device are sent at most so often; what changes its meaning, at once
 	KeepAlive time.Duration `yaml:"keep_alive"`  // whole seconds
-	TLS       tlsSettings   `yaml:"tls"`
+	TLS       mqttconn.TLS  `yaml:"tls"`
 
 	broker *url.URL // with its port; nil where the url is wrong
 	visit  bool     // only to look: no will
 }
-
-type tlsSettings struct {
-	CA         conf.Path `yaml:"ca"`          // PEM; default: the system's
-	Cert       conf.Path `yaml:"cert"`        // PEM, our own certificate
-	Key        conf.Path `yaml:"key"`         // PEM, its key
-	ServerName string    `yaml:"server_name"` // where it is not the host of the url
-}
-
-// ports are the usual ones of each scheme.
-var ports = map[string]string{"mqtt": "1883", "mqtts": "8883", "ws": "80", "wss": "443"}
 
 func readSettings(s conf.Section, o Options) settings {
 	c := settings{ClientID: "embergate-" + o.Site + "-" + o.ID, Every: 10 * time.Second, KeepAlive: 30 * time.Second}
@@ -64,7 +50,7 @@ func readSettings(s conf.Section, o Options) settings {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		s.At("tls").Problem("tls needs both cert and key")
 	}
-	if s.At("tls").Exists() && c.broker != nil && !c.encrypted() {
+	if s.At("tls").Exists() && c.broker != nil && !mqttconn.Encrypted(c.broker) {
 		s.At("tls").Problem("tls needs a url that starts with mqtts:// or wss://")
 	}
 	return c
@@ -73,11 +59,7 @@ func readSettings(s conf.Section, o Options) settings {
 // readURL is the broker's address with its port; nil where it is wrong.
 func readURL(s conf.Section) *url.URL {
 	u, err := url.Parse(s.Value())
-	port, known := "", false
-	if err == nil {
-		port, known = ports[u.Scheme]
-	}
-	if !known || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" || !mqttconn.Complete(u) {
 		s.Problem("%q is no address; write it as %s", s.Value(), "mqtts://broker.example.org")
 		return nil
 	}
@@ -85,42 +67,5 @@ func readURL(s conf.Section) *url.URL {
 		s.Problem("give the user under username and password, not in the url")
 		return nil
 	}
-	if u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), port)
-	}
-	if u.Path == "" && strings.HasPrefix(u.Scheme, "ws") {
-		u.Path = "/mqtt" // as brokers usually have it
-	}
 	return u
-}
-
-func (c settings) encrypted() bool { return c.broker.Scheme == "mqtts" || c.broker.Scheme == "wss" }
-
-// tlsConfig reads the certificates; each connection reads them anew, so a renewed one needs no restart.
-func (c settings) tlsConfig() (*tls.Config, error) {
-	if !c.encrypted() {
-		return nil, nil
-	}
-	t := &tls.Config{ServerName: c.TLS.ServerName, MinVersion: tls.VersionTLS12}
-	if t.ServerName == "" {
-		t.ServerName = c.broker.Hostname()
-	}
-	if c.TLS.CA != "" {
-		authorities, err := os.ReadFile(string(c.TLS.CA))
-		if err != nil {
-			return nil, fmt.Errorf("read tls ca: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(authorities) {
-			return nil, fmt.Errorf("tls ca %s holds no certificate", c.TLS.CA)
-		}
-	}
-	if c.TLS.Cert != "" {
-		own, err := tls.LoadX509KeyPair(string(c.TLS.Cert), string(c.TLS.Key))
-		if err != nil {
-			return nil, fmt.Errorf("read tls cert: %w", err)
-		}
-		t.Certificates = []tls.Certificate{own}
-	}
-	return t, nil
 }
