@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -17,19 +16,17 @@ import (
 	"embergate/drivers/mqttconn"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 const (
-	enqueueTimeout = 2 * time.Second // until paho takes a packet: it does not notice there that the connection is lost
-	pingTimeout    = 10 * time.Second
+	enqueueTimeout = 2 * time.Second  // until paho takes a packet: it does not notice there that the connection is lost
 	replyTimeout   = 10 * time.Second // SUBACK and PUBACK
 )
 
 // session is one connection to the broker, from CONNECT to DISCONNECT or loss.
 type session struct {
 	d          *driver
-	client     paho.Client
+	client     *mqttconn.Client
 	ends       ends // of certificates
 	queue      *queue
 	subscribed chan []string // the refused filters, once
@@ -65,8 +62,7 @@ func (d *driver) Run(ctx context.Context, emit func([]drivers.Reading)) error {
 	return nil
 }
 
-// newSession prepares a connection. Order is kept and the handler only enqueues: paho neither acknowledges nor reconnects
-// by itself, and never falls back to MQTT 3.1.
+// newSession prepares a connection. Order is kept and the handler only enqueues: paho does not acknowledge by itself.
 func (d *driver) newSession(ctx context.Context) (*session, error) {
 	t, ends, err := d.settings.tlsConfig()
 	if err != nil {
@@ -77,29 +73,13 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
-		SetProtocolVersion(4).SetCleanSession(c.visit).
-		SetAutoReconnect(false).SetConnectRetry(false).
-		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(mqttconn.ConnectTimeout).SetWriteTimeout(enqueueTimeout).
+		SetCleanSession(c.visit).SetKeepAlive(c.KeepAlive).SetWriteTimeout(enqueueTimeout).
 		SetOrderMatters(true).SetAutoAckDisabled(true).SetDefaultPublishHandler(s.receive).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) }).
-		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-			raw, err := d.dial(ctx, t)
-			if err != nil {
-				return nil, err
-			}
-			// Until CONNACK paho waits for the broker alone, so the end of ctx has to break the connection; later the
-			// session says goodbye itself.
-			context.AfterFunc(ctx, func() {
-				if !s.client.IsConnectionOpen() {
-					raw.Close()
-				}
-			})
-			return raw, nil
-		})
+		SetConnectionLostHandler(func(_ paho.Client, err error) { s.fail(err) })
 	if !c.visit {
 		o.SetWill(c.StatusTopic, "offline", 1, true)
 	}
-	s.client = paho.NewClient(o)
+	s.client = mqttconn.NewClient(ctx, o, func() (net.Conn, error) { return d.dial(ctx, t) })
 	return s, nil
 }
 
@@ -127,13 +107,8 @@ func (s *session) fail(err error) {
 func (s *session) setup(ctx context.Context) {
 	defer close(s.ended)
 	c := s.d.settings
-	connect := s.client.Connect()
-	if !connect.WaitTimeout(mqttconn.ConnectTimeout + mqttconn.WriteTimeout) {
-		s.fail(fmt.Errorf("connect: %w", errNoReply))
-		return
-	}
-	if err := connect.Error(); err != nil {
-		s.fail(fmt.Errorf("connect: %w", c.refusal(err)))
+	if err := s.client.Connect(); err != nil {
+		s.fail(fmt.Errorf("connect: %w", err))
 		return
 	}
 	s.connected = time.Now()
@@ -149,20 +124,6 @@ func (s *session) setup(ctx context.Context) {
 	if err := s.publish(ctx, c.StatusTopic, true, []byte("online")); err != nil {
 		s.fail(fmt.Errorf("publish %s: %w", c.StatusTopic, err))
 	}
-}
-
-// refusal says in plain words why the broker did not let us in.
-func (c settings) refusal(err error) error {
-	switch {
-	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
-		if c.Username == "" {
-			return fmt.Errorf("the broker wants a username and password: %w", err)
-		}
-		return fmt.Errorf("the broker refused user %q with this password: %w", c.Username, err)
-	case errors.Is(err, packets.ErrorRefusedIDRejected):
-		return fmt.Errorf("the broker refused the client identifier %q: %w", c.ClientID, err)
-	}
-	return err
 }
 
 // subscriptions are the filters with their QoS: of our devices as configured, of those that are only looked for, 0.

@@ -1,6 +1,6 @@
 // Package mqttconn opens connections to MQTT brokers for the client library paho, which trusts a broker too much.
 //
-//	broker ── net, TLS or websocket ── Guard ── paho ── a driver, an uplink
+//	broker ── net, TLS or websocket (Dial) ── Guard ── paho (Client) ── a driver, an uplink
 //
 // Whatever a broker sends, or does not take, costs the connection and no more.
 package mqttconn

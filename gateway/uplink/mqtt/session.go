@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"time"
 
@@ -14,14 +13,12 @@ import (
 	"embergate/gateway/uplink"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
-	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 const (
 	replyTimeout   = 20 * time.Second // PUBACK and SUBACK
 	enqueueTimeout = 5 * time.Second  // until paho takes a packet: it does not notice there that the connection is lost
-	pingTimeout    = 10 * time.Second
-	inFlight       = 20 // publications that wait for their acknowledgement
+	inFlight       = 20               // publications that wait for their acknowledgement
 	eventsLoad     = 100
 	lateAfter      = time.Minute
 )
@@ -30,10 +27,9 @@ const (
 // out of order: what was not acknowledged is still in the journal.
 type session struct {
 	u        *Uplink
-	client   paho.Client
+	client   *mqttconn.Client
 	j        uplink.Journal
 	acts     Acts
-	raw      net.Conn // written before the client is connected
 	commands chan paho.Message
 	gone     context.Context // ends with the connection, for a cause
 	end      context.CancelCauseFunc
@@ -46,7 +42,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 	if err != nil {
 		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
 	}
-	defer uplink.Leave(ctx, s.raw)()
+	defer uplink.Leave(ctx, s.client)()
 	defer s.client.Disconnect(500)
 	s.j, s.acts = j, acts
 	err = s.greet(ctx)
@@ -55,7 +51,7 @@ func (u *Uplink) converse(ctx context.Context, j uplink.Journal, acts Acts) erro
 		err = uplink.Talk(ctx, s.gone, s, u.Bell, s.commands)
 	}
 	if err != nil && (s.stuck || !errors.Is(err, context.Canceled)) {
-		s.raw.Close() // without a word, so that the broker says offline for us
+		s.client.Close() // without a word, so that the broker says offline for us
 		return fmt.Errorf("mqtt %s: %w", u.settings.broker.Host, err)
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
@@ -76,49 +72,20 @@ func (u *Uplink) connect(ctx context.Context) (*session, error) {
 	}
 	s := &session{u: u, commands: make(chan paho.Message, inFlight)}
 	s.gone, s.end = context.WithCancelCause(context.Background())
-	dialled := func() bool { return true }
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
 		SetClientID(c.ClientID).SetUsername(c.Username).SetPassword(c.Password.Reveal()).
-		SetProtocolVersion(4).SetCleanSession(true).
-		SetAutoReconnect(false).SetConnectRetry(false).
-		SetKeepAlive(c.KeepAlive).SetPingTimeout(pingTimeout).SetConnectTimeout(mqttconn.ConnectTimeout).SetWriteTimeout(enqueueTimeout).
+		SetCleanSession(true).SetKeepAlive(c.KeepAlive).SetWriteTimeout(enqueueTimeout).
 		SetDefaultPublishHandler(s.receive).
-		SetConnectionLostHandler(func(_ paho.Client, err error) { s.end(fmt.Errorf("the connection is lost: %w", err)) }).
-		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-			raw, err := u.dial(ctx, t)
-			if err != nil {
-				return nil, err
-			}
-			s.raw = raw
-			dialled = context.AfterFunc(ctx, func() { raw.Close() }) // until CONNACK paho waits for the broker alone
-			return raw, nil
-		})
+		SetConnectionLostHandler(func(_ paho.Client, err error) { s.end(fmt.Errorf("the connection is lost: %w", err)) })
 	if !c.visit {
 		o.SetWill(c.Topic+"/status", "offline", 1, true)
 	}
-	s.client = paho.NewClient(o)
-	connect := s.client.Connect()
-	connect.Wait() // the dialing, the write and the read have deadlines
-	dialled()
-	if err := connect.Error(); err != nil {
-		return nil, c.refusal(err)
+	s.client = mqttconn.NewClient(ctx, o, func() (net.Conn, error) { return u.dial(ctx, t) })
+	if err := s.client.Connect(); err != nil {
+		return nil, err
 	}
 	return s, nil
-}
-
-// refusal says in plain words why the broker did not let us in.
-func (c settings) refusal(err error) error {
-	switch {
-	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
-		if c.Username == "" {
-			return fmt.Errorf("the broker wants a username and password: %w", err)
-		}
-		return fmt.Errorf("the broker refused user %q with this password: %w", c.Username, err)
-	case errors.Is(err, packets.ErrorRefusedIDRejected):
-		return fmt.Errorf("the broker refused the client identifier %q: %w", c.ClientID, err)
-	}
-	return err
 }
 
 // greet says that we are there, and clears what an earlier configuration left.
