@@ -70,12 +70,7 @@ type packer struct {
 	plain  []byte
 	values []float64
 	out    bytes.Buffer
-	w      *flate.Writer
-}
-
-func newPacker() *packer {
-	w, _ := flate.NewWriter(io.Discard, flate.BestSpeed) // the level is valid
-	return &packer{w: w}
+	w      *flate.Writer // of a megabyte; nil until something is worth deflating
 }
 
 // First bytes of what is kept; one more: it is deflated.
@@ -88,7 +83,11 @@ const (
 func (p *packer) deflated(first byte) []byte {
 	p.out.Reset()
 	p.out.WriteByte(first + 1)
-	p.w.Reset(&p.out)
+	if p.w == nil {
+		p.w, _ = flate.NewWriter(&p.out, flate.BestSpeed) // the level is valid
+	} else {
+		p.w.Reset(&p.out)
+	}
 	p.w.Write(p.plain) // a bytes.Buffer takes everything
 	p.w.Close()
 	if p.out.Len() > len(p.plain) {
@@ -334,6 +333,13 @@ func (r *cursor) byte() byte {
 	v := r.b[0]
 	r.b = r.b[1:]
 	return v
+}
+
+// take are so many bytes; they are there.
+func (r *cursor) take(n int) []byte {
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
 }
 
 // count is a number of things of which each takes so many bytes at least.

@@ -10,7 +10,7 @@ import (
 // Chunks and hours come back as they were, to nine digits of the values, whatever they are.
 func TestChunksComeBack(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	p := newPacker()
+	p := &packer{}
 	kinds := map[string]func() float64{
 		"registers": func() float64 { return float64(random.IntN(4000)) * 0.1 },
 		"states":    func() float64 { return float64(random.IntN(2)) },
@@ -73,7 +73,7 @@ func TestChunksOfAnEarlierVersionAreRead(t *testing.T) {
 }
 
 func FuzzHistory(f *testing.F) {
-	p := newPacker()
+	p := &packer{}
 	c := chunk{from: ticks(noon), until: ticks(noon) + 100, entries: []entry{{0, codeGood, 23.4}, {10, codeBad + 3, 0}, {20, codeUncertain, math.Pi}}}
 	f.Add(p.raw(c))
 	var sums hourSums
@@ -91,7 +91,7 @@ func FuzzHistory(f *testing.F) {
 				}
 			}
 		}
-		for _, c := range append(newUnpacker().chunks(b), newUnpacker().chunks(framed(b))...) {
+		for _, c := range append(newUnpacker().chunks(b), newUnpacker().chunks(framed(nil, b))...) {
 			sums := make([]sum, 10)
 			spread(sums, ticks(noon), ticksPerMinute, c)
 			if len(c.entries) > 0 && len(c.entries) > 16<<20 {

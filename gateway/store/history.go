@@ -60,7 +60,7 @@ const (
 
 	flushEvery  = 5 * time.Minute
 	flushAtMost = 40 * time.Second // however much there is; more than a slot, so that it is in a row of its own
-	fullAt      = 100_000          // changes in memory that are written before their time, 16 bytes each
+	fullAt      = 100_000          // changes in memory that are written before their time, 5 to 20 bytes each
 	mostChanges = 225_000          // and so many make a stretch that waits
 	mostWaiting = 225_000          // changes that wait for a disk that refuses them; then the oldest go
 
@@ -264,7 +264,7 @@ func (h *History) Run(ctx context.Context) {
 func (h *History) Keep(ctx context.Context, now time.Time) error {
 	h.writing.Lock()
 	defer h.writing.Unlock()
-	p := newPacker() // of half a megabyte, so only for as long as this takes
+	p := &packer{} // it may grow large, so only for as long as this takes
 	err := h.flush(ctx, p, now)
 	if err == nil {
 		err = h.rollUp(ctx, p, now)
@@ -332,27 +332,20 @@ func (h *History) write(insert, give *sql.Stmt, p *packer, s *stretch) error {
 	names := h.names
 	h.mu.Unlock()
 	h.numbers = append(h.numbers, make([]int64, len(names)-len(h.numbers))...)
-	var memory []entry
-	for first := 0; first < len(names); first += signalsAtOnce {
-		for n, list := range s.of(first, min(first+signalsAtOnce, len(names)), &memory) {
-			if len(list) == 0 {
-				continue
-			}
-			number, err := h.number(give, first+n, names[first+n])
-			if err != nil {
+	var row []byte
+	return s.each(len(names), func(i int, list []entry) error {
+		number, err := h.number(give, i, names[i])
+		if err != nil || number >= 1<<numberBits { // so many names the site never had at once
+			return err
+		}
+		for _, c := range s.pieces(list) {
+			row = framed(row[:0], p.raw(c))
+			if _, err := insert.Exec(rowOfSlot(c.from/slotTicks, number), row); err != nil {
 				return err
 			}
-			if number >= 1<<numberBits {
-				continue // so many names the site never had at once
-			}
-			for _, c := range s.pieces(list) {
-				if _, err := insert.Exec(rowOfSlot(c.from/slotTicks, number), framed(p.raw(c))); err != nil {
-					return err
-				}
-			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // number is the number of a signal in the file.
@@ -376,8 +369,8 @@ func rowOfSlot(slot, number int64) int64 { return slot<<numberBits | number }
 
 func rowOfHour(hour, number int64) int64 { return hour<<signalBits | number }
 
-// framed is a chunk with its length before it: a row holds all chunks of its period, one after the other.
-func framed(b []byte) []byte { return append(binary.AppendUvarint(nil, uint64(len(b))), b...) }
+// framed appends a chunk with its length before it: a row holds all chunks of its period, one after the other.
+func framed(row, b []byte) []byte { return append(binary.AppendUvarint(row, uint64(len(b))), b...) }
 
 // chunks are the chunks in a row; what cannot be read is left out.
 func (u *unpacker) chunks(body []byte) (chunks []chunk) {

@@ -70,8 +70,7 @@ func (h *History) inMemory(now time.Time, signal string) (chunks []chunk) {
 		return nil
 	}
 	for n := range stretches {
-		var memory []entry
-		chunks = append(chunks, stretches[n].pieces(stretches[n].of(int(i), int(i)+1, &memory)[0])...)
+		chunks = append(chunks, stretches[n].pieces(stretches[n].of(i))...)
 	}
 	return chunks
 }

@@ -273,11 +273,11 @@ func TestHistoryOfAnEarlierVersionIsRead(t *testing.T) {
 	r := newRecorder(t, dir)
 	r.says(noon, "a.n", 1)
 	r.keep(noon.Add(time.Minute))
-	p := newPacker()
+	p := &packer{}
 	var body []byte
 	for minute := int64(1); minute < 5; minute++ {
 		from := ticks(noon) + minute*ticksPerMinute
-		body = append(body, framed(p.raw(chunk{from: from, until: from + ticksPerMinute, entries: []entry{{value: float64(minute)}}}))...)
+		body = framed(body, p.raw(chunk{from: from, until: from + ticksPerMinute, entries: []entry{{value: float64(minute)}}}))
 	}
 	_, err := r.s.series.conn.ExecContext(t.Context(), `UPDATE history_raw SET id = ?, body = CAST(body || ? AS BLOB)`, ticks(noon)/3000<<20|1, body)
 	if err != nil {
@@ -355,7 +355,7 @@ func TestAChartIsWholeWhileHistoryIsWritten(t *testing.T) {
 	}
 	now := noon.Add(30 * time.Minute)
 	written := make(chan error, 1)
-	go func() { written <- r.h.flush(t.Context(), newPacker(), now) }()
+	go func() { written <- r.h.flush(t.Context(), &packer{}, now) }()
 	for flushing := true; flushing; {
 		select {
 		case err := <-written:
