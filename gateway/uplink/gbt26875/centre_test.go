@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"embergate/drivers"
@@ -90,6 +92,16 @@ func (c *centre) set(change func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change()
+}
+
+// answering answers packets of some kinds so, and confirms the others.
+func answering(so command, kinds ...kind) func(frame) command {
+	return func(f frame) command {
+		if slices.Contains(kinds, kind(f.unit[0])) {
+			return so
+		}
+		return confirm
+	}
 }
 
 // take is what was heard since the last take but for the states of systems and of the gateway, and values, unless asked for.
@@ -247,17 +259,18 @@ func ranBefore(ctx context.Context, j uplink.Journal) {
 	}
 }
 
+// running is an uplink that has run before and is connected to a centre, its journal, and what stops it and waits. Nothing is open.
+func running(t testing.TB, c *centre) (u *Uplink, j *journal, stop func()) {
+	u, j = newUplink(t, plain, c, nil), &journal{}
+	u.Alarms(nil)
+	stop = start(t, u, j, &home{})
+	synctest.Wait()
+	return u, j, stop
+}
+
 // startFirst runs an uplink and answers what stops it and waits.
 func startFirst(t testing.TB, u *Uplink, j uplink.Journal, acts Acts) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- u.Run(ctx, j, acts) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
+	return uplinktest.Start(t, func(ctx context.Context) error { return u.Run(ctx, j, acts) })
 }
 
 // gas is an alarm of the gas detector; smoke one of the smoke detector.

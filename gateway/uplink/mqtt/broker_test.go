@@ -157,15 +157,7 @@ const plain = `{url: "mqtt://broker.example.org", topic: home}`
 
 // start runs an uplink and answers what stops it and waits.
 func start(t testing.TB, u *Uplink, j uplink.Journal, acts Acts) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- u.Run(ctx, j, acts) }()
-	return func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}
+	return uplinktest.Start(t, func(ctx context.Context) error { return u.Run(ctx, j, acts) })
 }
 
 // kitchen is a device with a number and a state.
