@@ -8,7 +8,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -29,14 +28,11 @@ type session struct {
 	client     *mqttconn.Client
 	ends       ends // of certificates
 	queue      *queue
-	subscribed chan []string // the refused filters, once
+	subscribed chan []string   // the refused filters, once
+	gone       context.Context // ends when the session cannot go on, for a cause
+	fail       context.CancelCauseFunc
 	ended      chan struct{} // setup has returned
-
-	once sync.Once
-	lost chan struct{} // closed when the session cannot go on
-	// cause and connected are written before lost and ended are closed, and read after.
-	cause     error
-	connected time.Time // zero where it never was
+	connected  time.Time     // zero where it never was; written before ended is closed, and read after
 }
 
 // Run connects, subscribes, and hands on what the devices publish, until ctx ends or the connection does.
@@ -68,7 +64,8 @@ func (d *driver) newSession(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{d: d, ends: ends, queue: newQueue(), subscribed: make(chan []string, 1), ended: make(chan struct{}), lost: make(chan struct{})}
+	s := &session{d: d, ends: ends, queue: newQueue(), subscribed: make(chan []string, 1), ended: make(chan struct{})}
+	s.gone, s.fail = context.WithCancelCause(context.Background())
 	c := d.settings
 	o := paho.NewClientOptions().
 		AddBroker(c.broker.String()).
@@ -94,14 +91,6 @@ func (s *session) receive(_ paho.Client, m paho.Message) {
 }
 
 var errFull = fmt.Errorf("more than %d messages or %d MiB wait for the gateway; unacknowledged ones come again", maxQueued, maxQueuedBytes>>20)
-
-// fail ends the session; the first cause counts.
-func (s *session) fail(err error) {
-	s.once.Do(func() {
-		s.cause = err
-		close(s.lost)
-	})
-}
 
 // setup connects, subscribes and tells the world that we are there; what arrives meanwhile waits in the queue.
 func (s *session) setup(ctx context.Context) {
@@ -199,22 +188,9 @@ func (s *session) publish(ctx context.Context, topic string, retained bool, payl
 	return s.wait(ctx, s.client.Publish(topic, 1, retained, payload))
 }
 
-var errNoReply = errors.New("the broker does not answer")
-
 // wait waits for the broker's answer.
 func (s *session) wait(ctx context.Context, token paho.Token) error {
-	timeout := time.NewTimer(replyTimeout)
-	defer timeout.Stop()
-	select {
-	case <-token.Done():
-		return token.Error()
-	case <-s.lost:
-		return s.cause
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timeout.C:
-		return errNoReply
-	}
+	return mqttconn.Wait(ctx, s.gone, token, replyTimeout)
 }
 
 // loop is the session's one place where readings are made and told.
@@ -227,11 +203,11 @@ func (s *session) loop(ctx context.Context, emit func([]drivers.Reading)) error 
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.lost:
+		case <-s.gone.Done():
 			if ctx.Err() != nil {
 				return nil // our own end is no loss
 			}
-			return s.cause
+			return context.Cause(s.gone)
 		case refused := <-s.subscribed:
 			s.up(refused, emit)
 			ready = s.queue.ready

@@ -234,7 +234,7 @@ func TestMoreThanTheQueueHoldsEndsTheSessionAndLosesNothingThatCame(t *testing.T
 			t.Fatal(err)
 		}
 		r.driver.mu.Lock()
-		lost := r.driver.live.lost
+		lost := r.driver.live.gone.Done()
 		r.driver.mu.Unlock()
 		select {
 		case <-lost:

@@ -82,8 +82,8 @@ func (d *driver) Write(ctx context.Context, signal string, value float64) (confi
 	select {
 	case <-w.done:
 		return value, nil
-	case <-s.lost:
-		return 0, fmt.Errorf("mqtt write %s: sent, but the connection was lost before the device reported it: %w", signal, s.cause)
+	case <-s.gone.Done():
+		return 0, fmt.Errorf("mqtt write %s: sent, but the connection was lost before the device reported it: %w", signal, context.Cause(s.gone))
 	case <-ctx.Done():
 		d.mu.Lock()
 		defer d.mu.Unlock()

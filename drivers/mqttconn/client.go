@@ -64,3 +64,21 @@ func (c *Client) refusal(err error) error {
 	}
 	return err
 }
+
+var errNoReply = errors.New("the broker does not answer")
+
+// Wait waits for the broker's answer, but no longer than the timeout, nor than gone, whose cause is then the error.
+func Wait(ctx, gone context.Context, token paho.Token, timeout time.Duration) error {
+	silent := time.NewTimer(timeout)
+	defer silent.Stop()
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-gone.Done():
+		return context.Cause(gone)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-silent.C:
+		return errNoReply
+	}
+}

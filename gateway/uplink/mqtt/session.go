@@ -223,20 +223,7 @@ func (s *session) publish(topic string, retained bool, body []byte) paho.Token {
 	return token
 }
 
-var errNoReply = errors.New("the broker does not answer")
-
 // wait waits for the broker's answer.
 func (s *session) wait(ctx context.Context, token paho.Token) error {
-	timeout := time.NewTimer(replyTimeout)
-	defer timeout.Stop()
-	select {
-	case <-token.Done():
-		return token.Error()
-	case <-s.gone.Done():
-		return context.Cause(s.gone)
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timeout.C:
-		return errNoReply
-	}
+	return mqttconn.Wait(ctx, s.gone, token, replyTimeout)
 }
