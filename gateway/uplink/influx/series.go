@@ -17,7 +17,7 @@ const Schema = "1"
 // classes are the measurements of readings, in the order of their lines.
 var classes = []drivers.Class{drivers.Fire, drivers.Gas, drivers.Electrical, drivers.Water, drivers.Environment, drivers.DeviceClass}
 
-// series is how one device's readings become lines: made once a device, so that a reading costs a look-up and its digits.
+// series is how one device's readings become lines: made once a device, so that a reading costs a comparison and its digits.
 type series struct {
 	signals []drivers.Signal // the device's, as they were; another list makes another series
 	zone    string
