@@ -18,7 +18,7 @@ import (
 // Bounds of what a broker may take.
 const (
 	ConnectTimeout = 10 * time.Second // until the connection is open, TLS and websocket included
-	WriteTimeout   = 10 * time.Second // of one packet
+	writeTimeout   = 10 * time.Second // of one packet
 )
 
 // Dial opens a guarded connection to a broker (mqtt, mqtts, ws or wss://host:port), until ctx ends. t is nil where it is not

@@ -192,7 +192,7 @@ func (c *conn) acknowledged(id uint16, reply int) bool {
 func (c *conn) Write(p []byte) (int, error) {
 	c.write.Lock()
 	defer c.write.Unlock()
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(WriteTimeout)); err != nil {
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return 0, err
 	}
 	id, reply := awaits(p)

@@ -177,7 +177,7 @@ func TestWriteToAStalledBrokerEnds(t *testing.T) {
 		defer theirs.Close()
 		began := time.Now()
 		_, err := Guard(ours, largest).Write([]byte{0xC0, 0})
-		if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != WriteTimeout {
+		if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != writeTimeout {
 			t.Errorf("%v after %s", err, took)
 		}
 	})
