@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,8 +35,8 @@ type Copied struct {
 	Old     string // what the state before a restore is called now, "" where there was none
 }
 
-// A backup is a tar archive: the state, the pictures in photos/, the configurations in config/, and at last an empty entry, so
-// that one that was cut is known. The state is copied first. A picture is on disk before the journal names it, so those it names are all there.
+// A backup is a tar archive: the state, the folders, and at last an empty entry, so that one that was cut is known. The state is
+// copied first. A picture is on disk before the journal names it, so those it names are all there.
 const (
 	archiveEnd = "end"
 	sqliteHead = "SQLite format 3\x00"
@@ -94,7 +95,7 @@ func Backup(ctx context.Context, dir, out string) (done Copied, err error) {
 // leaves to them.
 func roomForBackup(dir, to string) error {
 	need := int64(0)
-	for _, pattern := range []string{StateFile + "*", StateFile + "*", photosDir + "/*", configDir + "/*"} { // the state twice: once by itself
+	for _, pattern := range []string{StateFile + "*", StateFile + "*", photoFolder.name + "/*", configFolder.name + "/*"} { // the state twice: once by itself
 		files, _ := filepath.Glob(filepath.Join(dir, pattern))
 		for _, file := range files {
 			if info, err := os.Stat(file); err == nil && !strings.Contains(filepath.Base(file), StateFile+".") {
@@ -124,11 +125,10 @@ func writeArchive(ctx context.Context, path, state, dir string, done *Copied) er
 	}
 	w := tar.NewWriter(f)
 	err = archiveState(w, state)
-	if err == nil {
-		err = archivePhotos(ctx, w, filepath.Join(dir, photosDir), done)
-	}
-	if err == nil {
-		err = archiveConfigs(ctx, w, filepath.Join(dir, configDir), done)
+	for _, f := range folders {
+		if err == nil {
+			err = f.archive(ctx, w, dir, done)
+		}
 	}
 	if err == nil {
 		err = archived(w, archiveEnd, nil)
@@ -193,9 +193,10 @@ func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 		return done, ErrRunning
 	}
 	state := filepath.Join(dir, StateFile)
-	part, configs := state+".restoring", filepath.Join(dir, configDir+".restoring")
+	photos, configs := filepath.Join(dir, photoFolder.name), filepath.Join(dir, configFolder.name)
+	part, freshConfigs := state+".restoring", configs+".restoring"
 	away := func() {
-		for _, path := range []string{part, part + "-wal", part + "-shm", configs} { // what looking at it may leave, too
+		for _, path := range []string{part, part + "-wal", part + "-shm", freshConfigs} { // what looking at it may leave, too
 			_ = os.RemoveAll(path)
 		}
 	}
@@ -209,12 +210,12 @@ func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 		return done, err
 	}
 	if rest != nil {
-		if err := readRest(ctx, rest, filepath.Join(dir, photosDir), configs, &done); err != nil {
+		if err := readRest(ctx, rest, map[*folder]string{photoFolder: photos, configFolder: freshConfigs}, &done); err != nil {
 			return done, err
 		}
 	}
 	moment := stamp(time.Now())
-	if err := swapConfigs(configs, filepath.Join(dir, configDir), filepath.Join(dir, configDir+".before-"+moment)); err != nil {
+	if err := swapConfigs(freshConfigs, configs, configs+".before-"+moment); err != nil {
 		return done, err
 	}
 	if done.Old, err = setAside(ctx, state, state+".before-"+moment); err != nil {
@@ -223,9 +224,9 @@ func Restore(ctx context.Context, dir, in string) (done Copied, err error) {
 	return done, errors.Join(os.Rename(part, state), syncDir(dir))
 }
 
-// readRest writes what a backup has beside the state: pictures that are not there, and configurations into a directory of
-// their own. Where that fails, the pictures that it wrote are taken away again.
-func readRest(ctx context.Context, r *tar.Reader, photos, configs string, done *Copied) (err error) {
+// readRest writes what a backup has beside the state: pictures that are not there, and configurations, each into its directory.
+// Where that fails, what it wrote is taken away again.
+func readRest(ctx context.Context, r *tar.Reader, into map[*folder]string, done *Copied) (err error) {
 	var fresh []string
 	defer func() {
 		if err != nil {
@@ -234,7 +235,7 @@ func readRest(ctx context.Context, r *tar.Reader, photos, configs string, done *
 			}
 		}
 	}()
-	for pictures, texts := 0, 0; ; {
+	for sums := map[*folder]int{}; ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -242,31 +243,38 @@ func readRest(ctx context.Context, r *tar.Reader, photos, configs string, done *
 		if err != nil {
 			return fmt.Errorf("%w: after %d pictures, %d configurations: %w", ErrNotBackup, done.Photos, done.Configs, err)
 		}
-		long, file := 0, ""
-		switch folder, name := path.Split(entry.Name); {
-		case entry.Name == archiveEnd:
+		if entry.Name == archiveEnd {
 			return nil
-		case folder == photosDir+"/":
-			long, file, err = restoredPhoto(r, name, photos)
-			pictures += long
-			done.Photos++
-		case folder == configDir+"/":
-			long, err = restoredConfig(r, name, configs)
-			texts += long
-			done.Configs++
-		default:
-			err = fmt.Errorf("%w: it has %q", ErrNotBackup, entry.Name)
 		}
-		if err == nil && (pictures > mostPhotoBytes || texts > mostConfigsSum) {
-			err = fmt.Errorf("%w: it has more than there is room for", ErrNotBackup)
+		dir, name := path.Split(entry.Name)
+		i := slices.IndexFunc(folders, func(f *folder) bool { return dir == f.name+"/" })
+		if i < 0 {
+			return fmt.Errorf("%w: it has %q", ErrNotBackup, entry.Name)
 		}
+		f := folders[i]
+		long, file, err := f.restore(r, name, into[f])
 		if file != "" {
 			fresh = append(fresh, file)
+		}
+		if sums[f] += long; err == nil && sums[f] > f.sum {
+			err = fmt.Errorf("%w: it has more than there is room for", ErrNotBackup)
 		}
 		if err != nil {
 			return err
 		}
+		*f.count(done)++
 	}
+}
+
+// swapConfigs puts the configurations of a backup in the place of those in a directory, which stay beside it.
+func swapConfigs(fresh, dir, before string) error {
+	if _, err := os.Lstat(fresh); errors.Is(err, fs.ErrNotExist) {
+		return nil // a backup without: those that are there stay
+	}
+	if err := os.Rename(dir, before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(fresh, dir)
 }
 
 // readState writes the state of a backup to a file, on disk when it returns, and answers what follows it; nil where the
@@ -378,21 +386,4 @@ func own(path string) error {
 	}
 	st := info.Sys().(*syscall.Stat_t)
 	return os.Lchown(path, int(st.Uid), int(st.Gid))
-}
-
-// makeDir makes a directory where it is missing.
-func makeDir(path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	return errors.Join(err, own(path))
-}
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

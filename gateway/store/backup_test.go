@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"embergate/gateway/alarm"
@@ -162,15 +163,18 @@ func TestABackupHasTheConfigurationsThatWereKept(t *testing.T) {
 	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
 	put := func(dir, name, text string) {
 		t.Helper()
-		if err := errors.Join(os.MkdirAll(filepath.Join(dir, configDir), 0o700), os.WriteFile(filepath.Join(dir, configDir, name), []byte(text), 0o600)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, configFolder.name), 0o700), os.WriteFile(filepath.Join(dir, configFolder.name, name), []byte(text), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	put(dir, "home.yaml.9.20261120T080000Z", "site: {id: old}\n")
 	put(dir, "home.yaml.10.20261121T080000Z", "site: {id: home}\n")
-	put(dir, "home.yaml.11.20261122T080000Z", strings.Repeat("#", mostConfigBytes+1))
+	put(dir, "home.yaml.11.20261122T080000Z", strings.Repeat("#", configFolder.most+1))
 	put(dir, ".embergate-123", "being written")
-	if done, err := Backup(t.Context(), dir, out); err != nil || done != (Copied{Events: 1, Configs: 2, Left: 1}) {
+	if err := syscall.Mkfifo(filepath.Join(dir, configFolder.name, "home.yaml.12.20261122T080000Z"), 0o600); err != nil { // nobody writes to it
+		t.Fatal(err)
+	}
+	if done, err := Backup(t.Context(), dir, out); err != nil || done != (Copied{Events: 1, Configs: 2, Left: 2}) {
 		t.Fatal(done, err)
 	}
 	home := t.TempDir()
@@ -178,9 +182,9 @@ func TestABackupHasTheConfigurationsThatWereKept(t *testing.T) {
 	if done, err := Restore(t.Context(), home, out); err != nil || done != (Copied{Events: 1, Configs: 2}) {
 		t.Fatal(done, err)
 	}
-	wantFiles(t, home, StateFile, configDir, configDir+".before-*")
-	wantFiles(t, filepath.Join(home, configDir), "home.yaml.9.20261120T080000Z", "home.yaml.10.20261121T080000Z")
-	if text, err := os.ReadFile(filepath.Join(home, configDir, "home.yaml.10.20261121T080000Z")); string(text) != "site: {id: home}\n" {
+	wantFiles(t, home, StateFile, configFolder.name, configFolder.name+".before-*")
+	wantFiles(t, filepath.Join(home, configFolder.name), "home.yaml.9.20261120T080000Z", "home.yaml.10.20261121T080000Z")
+	if text, err := os.ReadFile(filepath.Join(home, configFolder.name, "home.yaml.10.20261121T080000Z")); string(text) != "site: {id: home}\n" {
 		t.Errorf("%q %v", text, err)
 	}
 	whole, err := os.ReadFile(out)
@@ -201,8 +205,8 @@ func TestABackupHasTheConfigurationsThatWereKept(t *testing.T) {
 			t.Errorf("%s: %v, want ErrNotBackup", change[1], err)
 		}
 	}
-	wantFiles(t, home, StateFile, configDir, configDir+".before-*")
-	wantFiles(t, filepath.Join(home, configDir), "home.yaml.9.20261120T080000Z", "home.yaml.10.20261121T080000Z")
+	wantFiles(t, home, StateFile, configFolder.name, configFolder.name+".before-*")
+	wantFiles(t, filepath.Join(home, configFolder.name), "home.yaml.9.20261120T080000Z", "home.yaml.10.20261121T080000Z")
 }
 
 // A backup on the disk of the data never takes the room that alarms need; on another disk it takes what there is.
@@ -210,12 +214,12 @@ func TestABackupLeavesRoomForAlarms(t *testing.T) {
 	dir := smallDisk(t, reserve+8<<20)
 	s := openAt(t, dir)
 	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
-	if err := os.Mkdir(filepath.Join(dir, photosDir), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, photoFolder.name), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 4 {
 		picture := bytes.Repeat([]byte{byte(n)}, 1<<20)
-		if err := os.WriteFile(filepath.Join(dir, photosDir, "a-"+digest(picture)), picture, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, photoFolder.name, "a-"+digest(picture)), picture, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,7 +27,7 @@ func TestWhatRootRestoresBelongsToTheDaemon(t *testing.T) {
 	if _, _, err := s.PutPhoto("a", []byte("a picture")); err != nil {
 		t.Fatal(err)
 	}
-	config := filepath.Join(dir, configDir, "home.yaml.1.20261121T080000Z")
+	config := filepath.Join(dir, configFolder.name, "home.yaml.1.20261121T080000Z")
 	if err := errors.Join(os.Mkdir(filepath.Dir(config), 0o700), os.WriteFile(config, []byte("{}"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -185,8 +185,8 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 	if _, err := Restore(t.Context(), dir, filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	wantFiles(t, dir, StateFile, SeriesFile, photosDir)
-	wantFiles(t, filepath.Join(dir, photosDir))
+	wantFiles(t, dir, StateFile, SeriesFile, photoFolder.name)
+	wantFiles(t, filepath.Join(dir, photoFolder.name))
 	s = openAt(t, dir)
 	if n, err := s.VerifyJournal(t.Context()); n != 100 || err != nil {
 		t.Errorf("a refused restore changed the state: %d events, %v", n, err)
@@ -208,13 +208,13 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, archive []byte) {
 		var done Copied
 		dir := t.TempDir()
-		err := readRest(t.Context(), tar.NewReader(bytes.NewReader(archive)), filepath.Join(dir, "p"), filepath.Join(dir, "c"), &done)
+		err := readRest(t.Context(), tar.NewReader(bytes.NewReader(archive)), map[*folder]string{photoFolder: filepath.Join(dir, "p"), configFolder: filepath.Join(dir, "c")}, &done)
 		written := 0
 		failed := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 			name, parent := entry.Name(), filepath.Base(filepath.Dir(path))
 			switch {
 			case entry.IsDir():
-			case parent == "p" && err == nil && photoFile.MatchString(name), parent == "c" && configFile.MatchString(name):
+			case parent == "p" && err == nil && photoFolder.file.MatchString(name), parent == "c" && configFolder.file.MatchString(name):
 				written++
 			default:
 				t.Errorf("it wrote %s", path)
