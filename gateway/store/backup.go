@@ -3,7 +3,6 @@ package store
 import (
 	"archive/tar"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -324,7 +323,7 @@ func setAside(ctx context.Context, state, old string) (string, error) {
 		os.Remove(state + "-shm")
 		return "", nil
 	}
-	if db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: state, RawQuery: "_pragma=busy_timeout(5000)"}).String()); err == nil {
+	if db, err := openSQLite(state, url.Values{}); err == nil {
 		var busy, frames, moved int64
 		_ = db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved) // a damaged one keeps its log
 		_ = db.Close()
@@ -351,21 +350,21 @@ func setAside(ctx context.Context, state, old string) (string, error) {
 // of events.
 func whole(ctx context.Context, path string) (events int64, err error) {
 	if !hasContent(path) {
-		return 0, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+		return 0, fmt.Errorf("%w: %s is empty", ErrNotBackup, path)
 	}
 	db, err := openReadOnly(path)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotBackup, err)
 	}
 	defer db.Close()
-	var version int
-	var verdict string
-	if err := db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+	version, err := stateSchema.version(ctx, db)
+	if errors.Is(err, ErrNewer) {
+		return 0, err
+	}
+	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrNotBackup, err)
 	}
-	if version > len(stateSchema.migrations) {
-		return 0, fmt.Errorf("schema version %d, this program knows %d: %w", version, len(stateSchema.migrations), ErrNewer)
-	}
+	var verdict string
 	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil || verdict != "ok" {
 		return 0, errors.Join(fmt.Errorf("%w: %s", ErrNotBackup, verdict), err)
 	}

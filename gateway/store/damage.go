@@ -207,7 +207,7 @@ func (f *file) tell(cause error, aside string, rescued int64, whole bool) i18n.T
 func (f *file) rescue(path string) (rows int64, whole bool) {
 	ctx, stop := context.WithTimeout(context.Background(), rescueTime)
 	defer stop()
-	old, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=busy_timeout(5000)"}).String())
+	old, err := openSQLite(path, url.Values{})
 	if err != nil {
 		return 0, false
 	}

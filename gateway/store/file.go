@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	pageSize        = 4096
+	pageSize        = 4096 // what SQLite takes for a new file
 	frameHeader     = 24   // bytes of a frame in the log before its page. Source: sqlite.org/fileformat2.html, 4.1
 	checkpointPages = 1000 // pages in the log after which they are moved into the file
 	readers         = 4
@@ -56,14 +56,16 @@ func newFile(s *Store, name string, sc schema, opened func(context.Context) erro
 	return &file{store: s, name: name, path: s.path(name), schema: sc, opened: opened, turn: make(chan struct{}, 1)}
 }
 
-// dsn names the file with the settings that every connection needs, after those of first.
-func (f *file) dsn(first ...string) string {
-	q := url.Values{"_txlock": {"immediate"}}
-	for _, p := range append(first, "busy_timeout(5000)", "journal_mode(wal)", "synchronous(full)",
-		"wal_autocheckpoint(0)", "journal_size_limit(8388608)", "temp_store(memory)", "cell_size_check(1)") {
-		q.Add("_pragma", p)
-	}
-	return (&url.URL{Scheme: "file", Path: f.path, RawQuery: q.Encode()}).String()
+// openSQLite opens a database with the settings that its connections need.
+func openSQLite(path string, settings url.Values) (*sql.DB, error) {
+	settings.Add("_pragma", "busy_timeout(5000)")
+	return sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: settings.Encode()}).String())
+}
+
+// connections opens connections with the settings that all of the file need, and those of own.
+func (f *file) connections(own ...string) (*sql.DB, error) {
+	return openSQLite(f.path, url.Values{"_txlock": {"immediate"}, "_pragma": append(own, "journal_mode(wal)", "synchronous(full)",
+		"wal_autocheckpoint(0)", "journal_size_limit(8388608)", "temp_store(memory)", "cell_size_check(1)")})
 }
 
 // open opens the file, checks it, and where it is damaged replaces it.
@@ -104,12 +106,12 @@ func (f *file) connect() (err error) {
 	if err := os.Chmod(f.path, 0o600); err != nil {
 		return err
 	}
-	first := []string{writerCache}
+	settings := []string{writerCache}
 	if !hasContent(f.path) {
-		// Before journal_mode, which writes the first page and so fixes both; later auto_vacuum would write each time.
-		first = []string{"page_size(4096)", "auto_vacuum(incremental)", writerCache}
+		// The driver sorts them, so that this comes before journal_mode, which writes the first page; later it would write each time.
+		settings = append(settings, "auto_vacuum(incremental)")
 	}
-	if f.db, err = sql.Open("sqlite", f.dsn(first...)); err != nil {
+	if f.db, err = f.connections(settings...); err != nil {
 		return err
 	}
 	f.db.SetMaxOpenConns(1)
@@ -119,7 +121,7 @@ func (f *file) connect() (err error) {
 	if err := f.schema.migrate(ctx, f.conn); err != nil {
 		return err
 	}
-	if f.readers, err = sql.Open("sqlite", f.dsn("query_only(1)", readerCache)); err != nil {
+	if f.readers, err = f.connections("query_only(1)", readerCache); err != nil {
 		return err
 	}
 	f.readers.SetMaxOpenConns(readers)

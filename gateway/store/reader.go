@@ -36,18 +36,11 @@ func OpenReader(dir string) (*Reader, error) {
 	if !hasContent(r.path) {
 		return nil, &fs.PathError{Op: "open", Path: r.path, Err: fs.ErrNotExist}
 	}
-	db, err := openReadOnly(r.path)
-	if err != nil {
+	if r.db, err = openReadOnly(r.path); err != nil {
 		return nil, fmt.Errorf("open %s: %w", r.path, err)
 	}
-	r.db = db
-	var version int
-	err = db.QueryRow(`PRAGMA user_version`).Scan(&version)
-	if err == nil && version > len(stateSchema.migrations) {
-		err = fmt.Errorf("schema version %d, this program knows %d: %w", version, len(stateSchema.migrations), ErrNewer)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", r.path, err), db.Close())
+	if _, err := stateSchema.version(context.Background(), r.db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", r.path, err), r.db.Close())
 	}
 	return r, nil
 }
@@ -108,12 +101,12 @@ func (r *Reader) EachEvent(ctx context.Context, q EventQuery, each func(alarm.Ev
 // openReadOnly opens a database without changing it. On a disk that can only be read, as one that is about to die, SQLite
 // cannot make what it shares with other processes; there are none that write, so it needs not.
 func openReadOnly(path string) (*sql.DB, error) {
-	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "cell_size_check(1)", readerCache}}
+	q := url.Values{"mode": {"ro"}, "_pragma": {"cell_size_check(1)", readerCache}}
 	var disk unix.Statfs_t
 	if err := unix.Statfs(path, &disk); err == nil && disk.Flags&unix.ST_RDONLY != 0 && !hasContent(path+"-wal") {
 		q.Set("immutable", "1")
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String())
+	db, err := openSQLite(path, q)
 	if err != nil {
 		return nil, err
 	}

@@ -164,7 +164,13 @@ func TestADamagedBackupIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var empty bytes.Buffer
+	w := tar.NewWriter(&empty)
+	if err := errors.Join(archived(w, StateFile, nil), archived(w, archiveEnd, nil), w.Close()); err != nil {
+		t.Fatal(err)
+	}
 	for name, bad := range map[string][]byte{
+		"an empty state":    empty.Bytes(),
 		"cut":               good[:len(good)/2],
 		"not SQLite":        []byte("a text"),
 		"an event changed":  []byte(strings.Replace(string(good), `"seq":7,`, `"seq":8,`, 1)),

@@ -124,26 +124,32 @@ CREATE TABLE history_rolled  (one INTEGER PRIMARY KEY CHECK (one = 1), hour INTE
 		{table: "history_signals"}, {table: "history_rolled"}, {table: "history_minutes"}, {table: "history_raw"}},
 }
 
+// version is that of a file, which is a connection to it; the error wraps ErrNewer where this program does not know it.
+func (sc schema) version(ctx context.Context, file interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (version int, err error) {
+	if err := file.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+		return 0, fmt.Errorf("read schema version: %w", err)
+	}
+	if version > len(sc.migrations) {
+		return 0, fmt.Errorf("schema version %d, this program knows %d: %w", version, len(sc.migrations), ErrNewer)
+	}
+	return version, nil
+}
+
 // migrate brings a file to the version of this program, in one transaction.
 func (sc schema) migrate(ctx context.Context, conn *sql.Conn) error {
-	var version int
-	if err := conn.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if version == len(sc.migrations) {
-		return nil
+	version, err := sc.version(ctx, conn)
+	if err != nil || version == len(sc.migrations) {
+		return err
 	}
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	defer tx.Rollback()
-	// Again, now alone: another process may have been faster.
-	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
-		return fmt.Errorf("read schema version: %w", err)
-	}
-	if version > len(sc.migrations) {
-		return fmt.Errorf("schema version %d, this program knows %d: %w", version, len(sc.migrations), ErrNewer)
+	if version, err = sc.version(ctx, tx); err != nil { // again, now alone: another process may have been faster
+		return err
 	}
 	for ; version < len(sc.migrations); version++ {
 		if _, err := tx.Exec(sc.migrations[version]); err != nil {
