@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -370,18 +369,4 @@ func pageDrill(d drill, at *time.Location) console.Drill {
 		p.Steps = append(p.Steps, console.DrillStep{After: s.After.Seconds(), Event: s.Event, Name: s.Name, By: s.By})
 	}
 	return p
-}
-
-// ask reads what the hub owns.
-func (h *hub) ask(ctx context.Context, read func(now time.Time)) error {
-	done := make(chan struct{})
-	select {
-	case h.acts <- func(now time.Time) { read(now); close(done) }:
-		<-done
-		return nil
-	case <-h.quit:
-		return errStopping
-	case <-ctx.Done():
-		return fmt.Errorf("ask the hub: %w", ctx.Err())
-	}
 }

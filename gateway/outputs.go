@@ -373,11 +373,3 @@ func (g *Gateway) writer(key string) drivers.Writer {
 	}
 	return nil
 }
-
-// post hands the hub something to do, unless it has stopped.
-func (h *hub) post(f func(now time.Time)) {
-	select {
-	case h.acts <- f:
-	case <-h.quit:
-	}
-}
