@@ -62,7 +62,7 @@ func newOutputs(h *hub, now time.Time) *outputs {
 
 // start orders the outputs of the alarms that these events raised, and lets those go back that nothing wants any more.
 func (o *outputs) start(now time.Time, events []alarm.Event) {
-	changed := false
+	changed, less := false, false
 	for _, e := range events {
 		if e.Alarm == nil || untold(e) { // what a test finds switches nothing, and a shelved alarm nothing more
 			continue
@@ -76,10 +76,10 @@ func (o *outputs) start(now time.Time, events []alarm.Event) {
 				}
 			}
 		case e.Type == alarm.EventSilenced || e.Type == alarm.EventShelved || e.Type == alarm.EventClosed || e.Type == alarm.EventAcknowledged:
-			changed = o.unwanted(now) || changed
+			less = true
 		}
 	}
-	if changed {
+	if less && o.unwanted(now) || changed {
 		o.save()
 		o.work(now)
 	}
