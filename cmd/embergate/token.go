@@ -1,12 +1,8 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"text/tabwriter"
 	"time"
 
-	"embergate/drivers/i18n"
 	"embergate/gateway/access"
 	"embergate/gateway/console"
 
@@ -23,68 +19,39 @@ func tokenVerb() *cobra.Command {
 
 func addToken(file *string) *cobra.Command {
 	var role string
-	c := &cobra.Command{
-		Use:   "add -c FILE --role R NAME",
-		Short: "Makes a token and prints it, this once, as the last word of its line",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return inside(cmd, *file, func(ctx context.Context, lang i18n.Lang, a *access.Access, who access.Identity, from access.Origin) error {
-				token, err := a.AddToken(ctx, time.Now(), args[0], access.Role(role), who, from)
-				if err != nil {
-					return err
-				}
-				say(cmd.OutOrStdout(), lang, "the token of %s, which is shown only now: %s", args[0], token)
-				return nil
-			})
-		},
-	}
+	c := insideVerb(file, "add -c FILE --role R NAME", "Makes a token and prints it, this once, as the last word of its line", func(in insider, name string) error {
+		token, err := in.AddToken(in.cmd.Context(), time.Now(), name, access.Role(role), in.who, in.from)
+		if err != nil {
+			return err
+		}
+		say(in.cmd.OutOrStdout(), in.lang, "the token of %s, which is shown only now: %s", name, token)
+		return nil
+	})
 	c.Flags().StringVar(&role, "role", "", "viewer, duty, maintainer or admin")
 	return c
 }
 
 func listTokens(file *string) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list -c FILE",
-		Short: "Lists the tokens by name, with when and from where each was used last",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return inside(cmd, *file, func(ctx context.Context, lang i18n.Lang, a *access.Access, _ access.Identity, _ access.Origin) error {
-				all, err := a.Tokens(ctx)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), console.Tokens(all))
-				}
-				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				for _, t := range all {
-					used := lang.Say("never used")
-					if !t.Used.IsZero() {
-						used = t.Used.Local().Format(time.DateTime) + " " + t.Address
-					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", t.Name, t.Role, t.By, used)
-				}
-				return w.Flush()
-			})
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	return insideList(file, "Lists the tokens by name, with when and from where each was used last", func(in insider) (any, [][]string, error) {
+		all, err := in.Tokens(in.cmd.Context())
+		var rows [][]string
+		for _, t := range all {
+			used := in.lang.Say("never used")
+			if !t.Used.IsZero() {
+				used = t.Used.Local().Format(time.DateTime) + " " + t.Address
+			}
+			rows = append(rows, []string{t.Name, string(t.Role), t.By, used})
+		}
+		return console.Tokens(all), rows, err
+	})
 }
 
 func removeToken(file *string) *cobra.Command {
-	return &cobra.Command{
-		Use:   "remove -c FILE NAME",
-		Short: "Removes a token; whoever has it is refused from now on",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return inside(cmd, *file, func(ctx context.Context, lang i18n.Lang, a *access.Access, who access.Identity, from access.Origin) error {
-				if err := a.RemoveToken(ctx, time.Now(), args[0], who, from); err != nil {
-					return err
-				}
-				say(cmd.OutOrStdout(), lang, "the token of %s opens nothing any more", args[0])
-				return nil
-			})
-		},
-	}
+	return insideVerb(file, "remove -c FILE NAME", "Removes a token; whoever has it is refused from now on", func(in insider, name string) error {
+		if err := in.RemoveToken(in.cmd.Context(), time.Now(), name, in.who, in.from); err != nil {
+			return err
+		}
+		say(in.cmd.OutOrStdout(), in.lang, "the token of %s opens nothing any more", name)
+		return nil
+	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,8 +27,17 @@ func userVerb() *cobra.Command {
 	return c
 }
 
-// inside runs a change of people on the state of a configuration, in the name of whoever is logged in to the machine.
-func inside(cmd *cobra.Command, file string, do func(ctx context.Context, lang i18n.Lang, a *access.Access, who access.Identity, from access.Origin) error) error {
+// insider changes people and tokens in the state of a configuration, in the name of whoever is logged in to the machine.
+type insider struct {
+	*access.Access
+	cmd  *cobra.Command
+	lang i18n.Lang
+	who  access.Identity
+	from access.Origin
+}
+
+// inside opens the state of a configuration for a verb.
+func inside(cmd *cobra.Command, file string, do func(in insider) error) error {
 	g, lang, err := valid(cmd, file)
 	if err != nil {
 		return err
@@ -39,9 +47,47 @@ func inside(cmd *cobra.Command, file string, do func(ctx context.Context, lang i
 		return errors.New(lang.Say("the state cannot be opened: %s", err))
 	}
 	who := access.Identity{Kind: access.Shell, ID: "shell", Name: loginName(), Role: access.Admin}
-	err = do(cmd.Context(), lang, a, who, access.Origin{Address: "localhost", Via: "cli"})
-	err = errors.Join(inWords(lang, err), done())
-	return err
+	err = do(insider{a, cmd, lang, who, access.Origin{Address: "localhost", Via: "cli"}})
+	return errors.Join(inWords(lang, err), done())
+}
+
+// insideVerb is a verb that does something to whoever or whatever has a name.
+func insideVerb(file *string, use, short string, do func(in insider, name string) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return inside(cmd, *file, func(in insider) error { return do(in, args[0]) })
+		},
+	}
+}
+
+// insideList is a verb that lists all, as JSON or in rows.
+func insideList(file *string, short string, list func(in insider) (all any, rows [][]string, err error)) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "list -c FILE",
+		Short: short,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return inside(cmd, *file, func(in insider) error {
+				all, rows, err := list(in)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(cmd.OutOrStdout(), all)
+				}
+				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				for _, row := range rows {
+					fmt.Fprintln(w, strings.Join(row, "\t"))
+				}
+				return w.Flush()
+			})
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return c
 }
 
 // inWords says a refusal in the language of the site.
@@ -69,25 +115,20 @@ func loginName() string {
 func addUser(file *string) *cobra.Command {
 	var n access.Account
 	var role, passwordFile string
-	c := &cobra.Command{
-		Use:   "add -c FILE NAME [--role viewer|duty|maintainer|admin]",
-		Short: "Adds somebody; asks for the password, or reads it from standard input or --password-file",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return inside(cmd, *file, func(ctx context.Context, lang i18n.Lang, a *access.Access, who access.Identity, from access.Origin) error {
-				n.ID, n.Role = args[0], access.Role(role)
-				password, err := newPassword(cmd, lang, passwordFile)
-				if err != nil {
-					return err
-				}
-				if err := a.AddUser(ctx, time.Now(), n, password, who, from); err != nil {
-					return err
-				}
-				say(cmd.OutOrStdout(), lang, "%s may log in now, with the role %s", n.ID, role)
-				return nil
-			})
-		},
-	}
+	c := insideVerb(file, "add -c FILE NAME [--role viewer|duty|maintainer|admin]",
+		"Adds somebody; asks for the password, or reads it from standard input or --password-file",
+		func(in insider, name string) error {
+			n.ID, n.Role = name, access.Role(role)
+			password, err := newPassword(in.cmd, in.lang, passwordFile)
+			if err != nil {
+				return err
+			}
+			if err := in.AddUser(in.cmd.Context(), time.Now(), n, password, in.who, in.from); err != nil {
+				return err
+			}
+			say(in.cmd.OutOrStdout(), in.lang, "%s may log in now, with the role %s", n.ID, role)
+			return nil
+		})
 	f := c.Flags()
 	f.StringVar(&role, "role", string(access.Viewer), "viewer looks, duty answers alarms, maintainer sets up and tests, admin adds people")
 	f.StringVar(&n.Name, "name", "", "with which acts are signed (default: NAME)")
@@ -98,72 +139,43 @@ func addUser(file *string) *cobra.Command {
 }
 
 func listUsers(file *string) *cobra.Command {
-	var asJSON bool
-	c := &cobra.Command{
-		Use:   "list -c FILE",
-		Short: "Lists the people",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return inside(cmd, *file, func(ctx context.Context, _ i18n.Lang, a *access.Access, _ access.Identity, _ access.Origin) error {
-				all, err := a.Users(ctx)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return printJSON(cmd.OutOrStdout(), console.Accounts(all))
-				}
-				w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				for _, u := range all {
-					shared := ""
-					if u.Shared {
-						shared = "shared"
-					}
-					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", u.ID, u.Role, u.Name, u.Person, shared)
-				}
-				return w.Flush()
-			})
-		},
-	}
-	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	return c
+	return insideList(file, "Lists the people", func(in insider) (any, [][]string, error) {
+		all, err := in.Users(in.cmd.Context())
+		var rows [][]string
+		for _, u := range all {
+			shared := ""
+			if u.Shared {
+				shared = "shared"
+			}
+			rows = append(rows, []string{u.ID, string(u.Role), u.Name, u.Person, shared})
+		}
+		return console.Accounts(all), rows, err
+	})
 }
 
 func removeUser(file *string) *cobra.Command {
-	return &cobra.Command{
-		Use:   "remove -c FILE NAME",
-		Short: "Removes somebody and ends all their sessions",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return inside(cmd, *file, func(ctx context.Context, lang i18n.Lang, a *access.Access, who access.Identity, from access.Origin) error {
-				if err := a.RemoveUser(ctx, time.Now(), args[0], who, from); err != nil {
-					return err
-				}
-				say(cmd.OutOrStdout(), lang, "%s may not log in any more", args[0])
-				return nil
-			})
-		},
-	}
+	return insideVerb(file, "remove -c FILE NAME", "Removes somebody and ends all their sessions", func(in insider, name string) error {
+		if err := in.RemoveUser(in.cmd.Context(), time.Now(), name, in.who, in.from); err != nil {
+			return err
+		}
+		say(in.cmd.OutOrStdout(), in.lang, "%s may not log in any more", name)
+		return nil
+	})
 }
 
 func setPassword(file *string) *cobra.Command {
 	var passwordFile string
-	c := &cobra.Command{
-		Use:   "password -c FILE NAME",
-		Short: "Sets the password of somebody and ends all their sessions",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return inside(cmd, *file, func(ctx context.Context, lang i18n.Lang, a *access.Access, who access.Identity, from access.Origin) error {
-				password, err := newPassword(cmd, lang, passwordFile)
-				if err != nil {
-					return err
-				}
-				if err := a.SetPassword(ctx, time.Now(), args[0], password, who, from); err != nil {
-					return err
-				}
-				say(cmd.OutOrStdout(), lang, "%s has a new password", args[0])
-				return nil
-			})
-		},
-	}
+	c := insideVerb(file, "password -c FILE NAME", "Sets the password of somebody and ends all their sessions", func(in insider, name string) error {
+		password, err := newPassword(in.cmd, in.lang, passwordFile)
+		if err != nil {
+			return err
+		}
+		if err := in.SetPassword(in.cmd.Context(), time.Now(), name, password, in.who, in.from); err != nil {
+			return err
+		}
+		say(in.cmd.OutOrStdout(), in.lang, "%s has a new password", name)
+		return nil
+	})
 	c.Flags().StringVar(&passwordFile, "password-file", "", "a file with the password on its first line; - is standard input")
 	return c
 }
