@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
-	"slices"
 	"time"
 
 	"embergate/drivers/i18n"
@@ -114,11 +113,8 @@ func previewVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !slices.Contains(rules.Levels, rules.Level(level)) {
-				return invalid{errors.New(lang.Say("--level %s: one of %s", level, joined(rules.Levels)))}
-			}
-			if !slices.Contains(rules.Classes, rules.Class(class)) {
-				return invalid{errors.New(lang.Say("--class %s: one of %s", class, joined(rules.Classes)))}
+			if err := kindOfAlarm(lang, level, class); err != nil {
+				return err
 			}
 			out := cmd.OutOrStdout()
 			for i, p := range g.Preview(rules.Level(level), rules.Class(class), over, time.Now()) {

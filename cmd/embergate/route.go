@@ -31,11 +31,8 @@ func routeVerb() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !slices.Contains(rules.Levels, rules.Level(level)) {
-				return invalid{errors.New(lang.Say("--level %s: one of %s", level, joined(rules.Levels)))}
-			}
-			if !slices.Contains(rules.Classes, rules.Class(class)) {
-				return invalid{errors.New(lang.Say("--class %s: one of %s", class, joined(rules.Classes)))}
+			if err := kindOfAlarm(lang, level, class); err != nil {
+				return err
 			}
 			r := g.Route(when, rules.Level(level), rules.Class(class))
 			if asJSON {
@@ -51,6 +48,17 @@ func routeVerb() *cobra.Command {
 	c.Flags().StringVar(&at, "at", "", `when it is raised, in the site's time: 02:00, "2026-11-25 02:00" or RFC 3339 (default: now)`)
 	c.Flags().BoolVar(&asJSON, "json", false, "as JSON")
 	return c
+}
+
+// kindOfAlarm refuses a level or a class that there is not.
+func kindOfAlarm(lang i18n.Lang, level, class string) error {
+	if !slices.Contains(rules.Levels, rules.Level(level)) {
+		return invalid{errors.New(lang.Say("--level %s: one of %s", level, joined(rules.Levels)))}
+	}
+	if !slices.Contains(rules.Classes, rules.Class(class)) {
+		return invalid{errors.New(lang.Say("--class %s: one of %s", class, joined(rules.Classes)))}
+	}
+	return nil
 }
 
 func joined[T ~string](list []T) string {
