@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -100,17 +99,28 @@ func startDaemon(t *testing.T, config string) *standing {
 	}
 	protocols["spoken"] = func() drivers.Protocol { return protocol }
 	t.Cleanup(func() { delete(protocols, "spoken") })
+	mayAsk(t, dir)
+	d.url = runGateway(t, d.file, slog.NewTextHandler(t.Output(), nil))
+	if r, err := http.Get(d.url + "/healthz"); err != nil { // answered once it has laid out the token of the shell
+		t.Fatal(err)
+	} else {
+		r.Body.Close()
+	}
+	return d
+}
+
+// runGateway runs the gateway of a file on a port of its own until the test ends, and answers where.
+func runGateway(t *testing.T, file string, log slog.Handler) (url string) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.url = fmt.Sprintf("http://%s", listener.Addr())
-	mayAsk(t, dir)
-	root, err := conf.Load(d.file, conf.OS())
+	root, err := conf.Load(file, conf.OS())
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := gateway.New(root, gateway.Options{Protocols: protocols, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Listener: listener})
+	g, err := gateway.New(root, gateway.Options{Protocols: protocols, Log: slog.New(log), Listener: listener})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +135,7 @@ func startDaemon(t *testing.T, config string) *standing {
 		}
 	})
 	t.Cleanup(func() { stop(); ended.Wait() })
-	if r, err := http.Get(d.url + "/healthz"); err != nil { // answered once it has laid out the token of the shell
-		t.Fatal(err)
-	} else {
-		r.Body.Close()
-	}
-	return d
+	return "http://" + listener.Addr().String()
 }
 
 const kitchen = `

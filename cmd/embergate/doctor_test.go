@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -104,7 +105,7 @@ func TestDoctorTellsWhatIsWrongAndGivesNothingAway(t *testing.T) {
 
 	mayAsk(t, filepath.Join(dir, "data"))
 	var log lockedBuffer
-	url := runReference(t, file, &log)
+	url := runGateway(t, file, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	page(t, url+"/api/v1/status", `"name":"endpoint zigbee","working":false`)
 	examine("with a daemon", []string{port, "endpoint zigbee does not work"},
 		[]string{"config.yaml", "status.json", "devices.json", "alarms.json", "deliveries.json", "metrics.txt", "goroutines.txt", "events.jsonl", "journal-check.txt"}, "--url", url)

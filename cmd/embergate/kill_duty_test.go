@@ -85,6 +85,17 @@ duty:
 // escalated are the ids of the steps after the first, as the journal has them.
 func escalated(t *testing.T, dir string) (ids []string) {
 	t.Helper()
+	for _, e := range journalIn(t, dir) {
+		if e.Type == alarm.EventEscalated {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
+}
+
+// journalIn is the journal of a data directory.
+func journalIn(t *testing.T, dir string) []alarm.Event {
+	t.Helper()
 	st, err := store.Open(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -94,10 +105,5 @@ func escalated(t *testing.T, dir string) (ids []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range events {
-		if e.Type == alarm.EventEscalated {
-			ids = append(ids, e.ID)
-		}
-	}
-	return ids
+	return events
 }

@@ -1,21 +1,15 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-
-	"embergate/drivers/conf"
-	"embergate/gateway"
 )
 
 // canary makes the value of a secret that cannot be there by accident.
@@ -57,7 +51,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	}
 	d := &standing{t: t, file: file}
 	var log lockedBuffer
-	url := runReference(t, file, &log)
+	url := runGateway(t, file, slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var shown strings.Builder
 	shown.WriteString(d.verb(exitDone, "user", "add", "-c", file, "anna", "--role", "admin", "--password-file", passwordFile(t, canary("password"))))
 	said := strings.Fields(d.verb(exitDone, "token", "add", "-c", file, "--role", "admin", "grafana"))
@@ -120,34 +114,4 @@ func everyPath(t *testing.T, url string) (paths []string) {
 		t.Fatalf("only %q", paths)
 	}
 	return paths
-}
-
-// runReference runs the gateway of a file on a port of its own until the test ends.
-func runReference(t *testing.T, file string, log *lockedBuffer) (url string) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := conf.Load(file, conf.OS())
-	if err != nil {
-		t.Fatal(err)
-	}
-	level := &slog.HandlerOptions{Level: slog.LevelDebug}
-	g, err := gateway.New(root, gateway.Options{Protocols: protocols, Log: slog.New(slog.NewTextHandler(log, level)), Listener: listener})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p := root.Problems(); p != nil {
-		t.Fatal(p)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	var ended sync.WaitGroup
-	ended.Go(func() {
-		if err := g.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { stop(); ended.Wait() })
-	return "http://" + listener.Addr().String()
 }

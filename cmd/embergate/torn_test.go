@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -137,16 +136,7 @@ func tear(t *testing.T, before *account, name string, damage func(*testing.T, *o
 // faultsSaid is how many faults of damaged state the journal has.
 func faultsSaid(t *testing.T, dir string) (n int) {
 	t.Helper()
-	st, err := store.Open(dir, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	events, err := st.Events(t.Context(), 0, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range events {
+	for _, e := range journalIn(t, dir) {
 		if e.Type == alarm.EventFaultRaised && e.Alarm.Rule == "gateway-store" {
 			n++
 		}
