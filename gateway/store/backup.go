@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -375,14 +374,4 @@ func whole(ctx context.Context, path string) (events int64, err error) {
 		return 0, fmt.Errorf("%w: %w", ErrNotBackup, err)
 	}
 	return events, nil
-}
-
-// own gives what root has written to whoever owns the directory that it is in: the daemon must read and write it.
-func own(path string) error {
-	info, err := os.Stat(filepath.Dir(path))
-	if err != nil || os.Geteuid() != 0 {
-		return err
-	}
-	st := info.Sys().(*syscall.Stat_t)
-	return os.Lchown(path, int(st.Uid), int(st.Gid))
 }

@@ -30,37 +30,6 @@ const (
 
 var errDamaged = errors.New("damaged")
 
-// lockDir holds the directory shared with other processes that have it open.
-func (s *Store) lockDir() (err error) {
-	if s.lock, err = os.Open(s.dir); err != nil {
-		return err
-	}
-	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_SH); err != nil {
-		return fmt.Errorf("lock %s: %w", s.dir, err)
-	}
-	return nil
-}
-
-// Claim keeps other daemons off the directory until Close: two would tell everybody everything twice, and undo each other's
-// alarms. The error is ErrRunning where another has it; readers and the verbs beside a daemon claim nothing.
-func (s *Store) Claim() error {
-	path := s.path(claimFile)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW, 0o600)
-	if err == nil {
-		_ = own(path) // who cannot give it away is who it belongs to
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	}
-	if err == nil {
-		s.claim = f
-		return nil
-	}
-	f.Close()
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = ErrRunning
-	}
-	return fmt.Errorf("claim %s: %w", s.dir, err)
-}
-
 // check runs SQLite's quick check. One that takes too long is stopped: what is damaged shows when it is met.
 func (f *file) check() error {
 	ctx, stop := context.WithTimeout(context.Background(), checkTime)
@@ -306,23 +275,4 @@ func (f *file) forgetOldest(latest string) {
 		}
 		names = names[1:]
 	}
-}
-
-// syncDir makes new names in a directory survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
-
-// free is the space of the disk under dir that is left to us, in bytes.
-func free(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", dir, err)
-	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
 }

@@ -135,36 +135,3 @@ func (f *folder) body(r io.Reader) ([]byte, error) {
 	}
 	return body, err
 }
-
-// writeWhole writes a file as a whole or not at all, on disk when it returns. It belongs to whoever owns the directory.
-func writeWhole(path string, body []byte) error {
-	part := path + ".part"
-	err := os.WriteFile(part, body, 0o600)
-	if err == nil {
-		err = errors.Join(own(part), syncFile(part))
-	}
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// makeDir makes a directory where it is missing. It belongs to whoever owns the one that it is in.
-func makeDir(path string) error {
-	err := os.Mkdir(path, 0o700)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	return errors.Join(err, own(path))
-}
-
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}

@@ -112,11 +112,6 @@ func (s *Store) open() error {
 	return syncDir(s.dir)
 }
 
-func hasContent(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Size() > 0
-}
-
 // Close closes both files. The store must not be used any more.
 func (s *Store) Close() error {
 	var errs []error
