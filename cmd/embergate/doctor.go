@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -243,23 +244,21 @@ func (d *doctor) write(path string, now time.Time) error {
 		findings.WriteString("- " + f.String() + "\n")
 	}
 	d.add("findings.txt", []byte(findings.String()), nil)
-	var packed bytes.Buffer
-	zip := gzip.NewWriter(&packed)
-	all := tar.NewWriter(zip)
-	for _, p := range d.parts {
-		text := d.clean(string(p.text))
-		header := &tar.Header{Name: "embergate-doctor/" + p.name, Mode: 0o600, Size: int64(len(text)), ModTime: now}
-		if err := all.WriteHeader(header); err != nil {
-			return err
+	return writeWhole(path, 0o600, func(out io.Writer) error {
+		zip := gzip.NewWriter(out)
+		all := tar.NewWriter(zip)
+		for _, p := range d.parts {
+			text := d.clean(string(p.text))
+			header := &tar.Header{Name: "embergate-doctor/" + p.name, Mode: 0o600, Size: int64(len(text)), ModTime: now}
+			if err := all.WriteHeader(header); err != nil {
+				return err
+			}
+			if _, err := all.Write([]byte(text)); err != nil {
+				return err
+			}
 		}
-		if _, err := all.Write([]byte(text)); err != nil {
-			return err
-		}
-	}
-	if err := errors.Join(all.Close(), zip.Close()); err != nil {
-		return err
-	}
-	return os.WriteFile(path, packed.Bytes(), 0o600)
+		return errors.Join(all.Close(), zip.Close())
+	})
 }
 
 // tell prints what is wrong; it fails where anything is.

@@ -2,8 +2,8 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net/url"
-	"os"
 
 	"embergate/drivers/i18n"
 
@@ -38,7 +38,8 @@ func incidentVerb(daemon *client) *cobra.Command {
 				_, err = cmd.OutOrStdout().Write(page)
 				return err
 			}
-			if err := os.WriteFile(target, page, 0o600); err != nil { // it holds names
+			err = writeWhole(target, 0o600, func(w io.Writer) error { _, err := w.Write(page); return err }) // it holds names
+			if err != nil {
 				return errors.New(daemon.lang.Say("the report was not written: %s", err))
 			}
 			say(cmd.OutOrStdout(), daemon.lang, "the report is in %s; a browser prints it", target)

@@ -18,12 +18,18 @@ func TestAnAlarmIsReportedFromTheShell(t *testing.T) {
 	d.verb(exitFailed, "alarms", "note", "1", "--by", "zhang", "--url", d.url) // it says nothing
 	d.verb(exitDone, "alarms", "note", "1", "--by", "zhang", "--note", "the hob is off", "--url", d.url)
 	file := filepath.Join(t.TempDir(), "alarm.html")
+	if err := os.WriteFile(file, []byte("an older one, open to all"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if got := d.verb(exitDone, "alarms", "report", "1", "-o", file, "--url", d.url); !strings.Contains(got, file) {
 		t.Error(got)
 	}
 	page, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("it holds names, and is %v, %v", info.Mode(), err)
 	}
 	for _, want := range []string{"the hob is off", "Report of an alarm", "@page { size: A4", "Kitchen gas"} {
 		if !strings.Contains(string(page), want) {

@@ -84,7 +84,7 @@ func exportJournal(cmd *cobra.Command, file, format, target string, sel gateway.
 // exportTo writes beside the target and puts it in its place when it is whole, readable for its owner only: a journal
 // holds names.
 func exportTo(ctx context.Context, g *gateway.Gateway, target, format string, sel gateway.Selection) (n int, err error) {
-	err = writeWhole(target, func(f io.Writer) (err error) {
+	err = writeWhole(target, 0o600, func(f io.Writer) (err error) {
 		n, err = g.ExportJournal(ctx, f, format, sel)
 		return err
 	})

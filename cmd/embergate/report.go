@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -52,16 +53,15 @@ func report(cmd *cobra.Command, daemon *client, month, format, target string) er
 	if target == "" {
 		return write(cmd.OutOrStdout())
 	}
-	if err := writeWhole(target, write); err != nil {
+	if err := writeWhole(target, 0o600, write); err != nil { // it holds names
 		return errors.New(lang.Say("the report was not written: %s", err))
 	}
 	say(cmd.OutOrStdout(), lang, "the report of %s is in %s", r.From.Format("2006-01"), filepath.Clean(target))
 	return nil
 }
 
-// writeWhole writes beside the target and puts it in its place when it is whole, readable for its owner only: it holds
-// names.
-func writeWhole(target string, write func(io.Writer) error) error {
+// writeWhole writes beside the target and puts it in its place, with a mode, when it is whole.
+func writeWhole(target string, mode fs.FileMode, write func(io.Writer) error) error {
 	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() { // a device, or a pipe: not to be put away
 		f, err := os.OpenFile(target, os.O_WRONLY, 0)
 		if err != nil {
@@ -69,16 +69,13 @@ func writeWhole(target string, write func(io.Writer) error) error {
 		}
 		return errors.Join(write(f), f.Close())
 	}
-	part := target + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(target), ".embergate-")
 	if err != nil {
 		return err
 	}
-	if err = errors.Join(write(f), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(part, target)
+	defer os.Remove(f.Name())
+	if err := errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
 	}
-	if err != nil {
-		os.Remove(part)
-	}
-	return err
+	return os.Rename(f.Name(), target)
 }

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -131,23 +129,11 @@ func writeTo(cmd *cobra.Command, path string, data []byte) error {
 		_, err := cmd.OutOrStdout().Write(data)
 		return err
 	}
-	mode := os.FileMode(0o644)
+	mode := fs.FileMode(0o644)
 	if old, err := os.Stat(path); err == nil {
-		if !old.Mode().IsRegular() { // a device, or a pipe: not to be put away
-			return os.WriteFile(path, data, mode)
-		}
 		mode = old.Mode().Perm()
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".embergate-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = io.Copy(f, bytes.NewReader(data))
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return writeWhole(path, mode, func(w io.Writer) error { _, err := w.Write(data); return err })
 }
 
 // mergeTable is the configuration with the devices and signals of a table: those that are there are changed in the cells that are
