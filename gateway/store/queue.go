@@ -42,9 +42,10 @@ type Queue struct {
 	store *Store
 	name  string
 
-	mu    sync.Mutex
-	limit QueueLimit // guarded by mu
-	stats QueueStats // guarded by mu; written only by the writer of series
+	mu     sync.Mutex
+	limit  QueueLimit // guarded by mu
+	stats  QueueStats // guarded by mu; written only by the writer of series, as is newest
+	newest Batch      // guarded by mu; as it was appended, while nothing else has changed since: it need not be read. Else zero
 }
 
 // Queue returns the queue of that name. The same name is the same queue, and the limit given last is in force.
@@ -95,15 +96,15 @@ GROUP BY name`)
 		s.queueLocked(name)
 	}
 	for name, q := range s.queues {
-		q.set(found[name])
+		q.set(found[name], Batch{})
 	}
 	return nil
 }
 
-func (q *Queue) set(st QueueStats) {
+func (q *Queue) set(st QueueStats, newest Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stats = st
+	q.stats, q.newest = st, newest
 }
 
 // Stats is how full the queue is, from memory.
@@ -113,8 +114,8 @@ func (q *Queue) Stats() QueueStats {
 	return q.stats
 }
 
-// change runs op in one transaction of series.db. op changes st along with the rows.
-func (q *Queue) change(ctx context.Context, op func(tx *sql.Tx, st *QueueStats) error) error {
+// change runs op in one transaction of series.db. op changes st along with the rows; newest is what it appends last, or nil.
+func (q *Queue) change(ctx context.Context, newest *Batch, op func(tx *sql.Tx, st *QueueStats) error) error {
 	var after QueueStats
 	return q.store.series.write(ctx, func(tx *sql.Tx) error {
 		after = q.Stats()
@@ -128,7 +129,12 @@ func (q *Queue) change(ctx context.Context, op func(tx *sql.Tx, st *QueueStats) 
 		}
 		after.Oldest = fromNanos(oldest)
 		return nil
-	}, func() { q.set(after) })
+	}, func() {
+		if newest == nil {
+			newest = &Batch{}
+		}
+		q.set(after, *newest)
+	})
 }
 
 // Append adds a batch in one commit; b.ID is ignored. What is over the limit is dropped, oldest first, and counted; and
@@ -138,13 +144,13 @@ func (q *Queue) Append(ctx context.Context, b Batch) error {
 	room := q.store.Room()
 	err := room
 	if room == nil || q.mayMakeRoom(ctx, b) {
-		err = q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
+		err = q.change(ctx, &b, func(tx *sql.Tx, st *QueueStats) error {
 			if err := q.evict(tx, st, b, room != nil); err != nil {
 				return err
 			}
-			id := q.store.nextBatch
+			b.ID = q.store.nextBatch
 			q.store.nextBatch += batchGap
-			return q.insert(tx, st, id, b)
+			return q.insert(tx, st, b.ID, b)
 		})
 	}
 	if err != nil {
@@ -245,8 +251,14 @@ func orMost(limit int64) int64 {
 	return limit
 }
 
-// Newest returns the batch that was appended last, false where the queue is empty.
+// Newest returns the batch that was appended last, false where the queue is empty. Its body may be the one that was appended.
 func (q *Queue) Newest(ctx context.Context) (Batch, bool, error) {
+	q.mu.Lock()
+	newest, empty := q.newest, q.stats.Batches == 0
+	q.mu.Unlock()
+	if empty || newest.ID != 0 {
+		return newest, !empty, nil
+	}
 	batches, err := q.batches(ctx, `DESC`, 1)
 	if err != nil || len(batches) == 0 {
 		return Batch{}, false, err
@@ -255,7 +267,12 @@ func (q *Queue) Newest(ctx context.Context) (Batch, bool, error) {
 }
 
 // Oldest returns up to n batches, the oldest first.
-func (q *Queue) Oldest(ctx context.Context, n int) ([]Batch, error) { return q.batches(ctx, `ASC`, n) }
+func (q *Queue) Oldest(ctx context.Context, n int) ([]Batch, error) {
+	if q.Stats().Batches == 0 {
+		return nil, nil
+	}
+	return q.batches(ctx, `ASC`, n)
+}
 
 func (q *Queue) batches(ctx context.Context, order string, n int) (batches []Batch, err error) {
 	err = q.store.series.read(ctx, func(db *sql.DB) (err error) {
@@ -275,7 +292,7 @@ func (q *Queue) batches(ctx context.Context, order string, n int) (batches []Bat
 
 // Remove takes delivered batches out. One that is no longer there, dropped for the limit meanwhile, is no error.
 func (q *Queue) Remove(ctx context.Context, ids ...int64) error {
-	err := q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
+	err := q.change(ctx, nil, func(tx *sql.Tx, st *QueueStats) error {
 		for _, id := range ids {
 			if err := q.remove(tx, st, id); err != nil && !errors.Is(err, ErrNotFound) {
 				return err
@@ -306,7 +323,7 @@ func (q *Queue) remove(tx *sql.Tx, st *QueueStats, id int64) error {
 // Replace puts the parts of a batch in its place, as when it is halved. The error wraps ErrNotFound where the batch is no
 // longer there.
 func (q *Queue) Replace(ctx context.Context, id int64, with []Batch) error {
-	err := q.change(ctx, func(tx *sql.Tx, st *QueueStats) error {
+	err := q.change(ctx, nil, func(tx *sql.Tx, st *QueueStats) error {
 		if err := q.remove(tx, st, id); err != nil {
 			return err
 		}
