@@ -144,16 +144,14 @@ func (l *link) do(r *request) ([]byte, error) {
 
 // speakTo makes goburrow's client one for the unit. The transports that its handlers carry are never opened.
 func (l *link) speakTo(unit uint8) {
-	switch {
-	case l.client != nil:
-	case l.at.framing == tcp:
-		h := &modbus.TCPClientHandler{}
-		l.packager, l.slave = h, &h.SlaveId
-	default:
-		h := &modbus.RTUClientHandler{}
-		l.packager, l.slave = h, &h.SlaveId
-	}
 	if l.client == nil {
+		if l.at.framing == tcp {
+			h := &modbus.TCPClientHandler{}
+			l.packager, l.slave = h, &h.SlaveId
+		} else {
+			h := &modbus.RTUClientHandler{}
+			l.packager, l.slave = h, &h.SlaveId
+		}
 		l.client = modbus.NewClient2(l.packager, l)
 	}
 	*l.slave = unit
@@ -172,11 +170,12 @@ func (l *link) Send(adu []byte) ([]byte, error) {
 		}
 		reply, err := l.exchange(adu)
 		l.last = time.Now()
-		var frame *frameError
-		switch {
-		case err == nil:
+		if err == nil {
 			l.silence = 0
 			return reply, nil
+		}
+		var frame *frameError
+		switch {
 		case errors.As(err, &frame):
 			l.silence = 0
 			if frame.broken || l.at.framing == rtuOver && l.at.listen == "" {

@@ -33,9 +33,10 @@ type poller struct {
 	since  time.Time
 	unseen map[int]bool // points of optional signals that this unit has not shown yet
 
-	timer *time.Timer                 // for the next period
-	asked chan chan []drivers.Reading // by who does not want to wait for the next period
-	gone  chan struct{}               // closed when it polls no more
+	request *request                    // one at a time
+	timer   *time.Timer                 // for the next period
+	asked   chan chan []drivers.Reading // by who does not want to wait for the next period
+	gone    chan struct{}               // closed when it polls no more
 }
 
 func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
@@ -48,8 +49,8 @@ func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
 	return &poller{
 		driver: d, unseen: unseen, device: dev, session: s, start: start,
 		log:    d.Log.With("endpoint", d.ID, "device", dev.ID, "unit", dev.unit),
-		blocks: plan(dev.points, dev.limits),
-		asked:  make(chan chan []drivers.Reading), gone: make(chan struct{}),
+		blocks: plan(dev.points, dev.limits), request: d.request(nil, dev, normal),
+		asked: make(chan chan []drivers.Reading), gone: make(chan struct{}),
 	}
 }
 
@@ -280,8 +281,8 @@ func (r *round) ask(b *block) (data []byte, f fault, at time.Time) {
 		retries = 0
 	}
 	for attempt, busy := 0, 0; ; {
-		q := r.driver.request(r.ctx, r.device, r.class(attempt))
-		q.do = func(c modbus.Client) ([]byte, error) { return b.read(c) }
+		q := r.request
+		q.ctx, q.class, q.do = r.ctx, r.class(attempt), b.read
 		a := r.session.ask(q)
 		if r.began.IsZero() {
 			r.began = a.began

@@ -62,8 +62,9 @@ type request struct {
 	pdu     *modbus.ProtocolDataUnit // sent as it is, instead of do
 	ctx     context.Context          // of who asks: once it ended nobody wants the answer
 	queued  time.Time
-	served  bool          // it has the turn; guarded by the session's mu
-	first   chan struct{} // closed when it has the turn, where it had to wait
+	served  bool          // it has the turn; guarded by the session's mu, as is waits
+	waits   bool          // it is to be told when it has it
+	turned  chan struct{} // capacity 1: told that it has the turn, where it has to wait. Made when it first has to
 }
 
 // answer is what became of a request.
@@ -234,8 +235,8 @@ func (s *session) give(now time.Time) {
 	r := s.queue[i]
 	s.queue = slices.Delete(s.queue, i, i+1)
 	s.busy, s.since, r.served = true, now, true
-	if r.first != nil {
-		close(r.first)
+	if r.waits {
+		r.turned <- struct{}{}
 	}
 }
 
@@ -278,7 +279,7 @@ func (r *request) turn(now time.Time) class {
 // ask carries a request out when it has its turn, and returns before that where the request's context or the session ends. Whoever
 // has the turn finishes: an exchange that is cut short would leave its reply to the next.
 func (s *session) ask(r *request) answer {
-	r.queued, r.served, r.first = time.Now(), false, nil
+	r.queued, r.served, r.waits = time.Now(), false, false
 	if err := s.wait(r); err != nil {
 		return answer{err: err, began: r.queued, ended: time.Now()}
 	}
@@ -299,21 +300,22 @@ func (s *session) wait(r *request) error {
 	}
 	s.queue = append(s.queue, r)
 	s.give(r.queued)
-	served := r.served
-	if !served {
-		r.first = make(chan struct{})
+	if r.waits = !r.served; r.waits && r.turned == nil {
+		r.turned = make(chan struct{}, 1)
 	}
+	waits := r.waits
 	s.mu.Unlock()
-	if served {
+	if !waits {
 		return nil
 	}
 	select {
-	case <-r.first:
+	case <-r.turned:
 		return nil
 	case <-r.ctx.Done():
 		if s.withdraw(r) {
 			return r.ctx.Err()
 		}
+		<-r.turned
 		return nil // it has the turn, and finds that nobody wants the answer
 	case <-s.done:
 		return s.why()
