@@ -152,7 +152,8 @@ var (
 func (e *evaluation) read(r *reader) ref.Val {
 	st := e.state
 	var s *live
-	if n := e.signal(r); n >= 0 {
+	n := e.signal(r)
+	if n >= 0 {
 		s = &st.signals[n]
 	}
 	switch r.op {
@@ -180,21 +181,8 @@ func (e *evaluation) read(r *reader) ref.Val {
 			return unknown
 		}
 		return types.Bool(uint64(s.reading.Value)>>r.bit&1 == 1)
-	case opAge:
-		if e.silent(r) {
-			return unknown
-		}
-		return types.Double(float64(e.now-s.lastGood) / 1e9)
-	case opQuality:
-		if e.silent(r) {
-			return unknown
-		}
-		return qualities[min(s.reading.Quality, drivers.Good)]
-	case opReason:
-		if e.silent(r) {
-			return unknown
-		}
-		return types.String(s.reading.Reason)
+	case opAge, opQuality, opReason:
+		return e.health(r.op, s, n)
 	case opOnline:
 		if s == nil || !s.good {
 			return unknown
@@ -221,10 +209,18 @@ func (e *evaluation) signal(r *reader) int {
 	return r.signal
 }
 
-// silent tells whether a signal is one that not every unit of the model has, and this unit has not shown it yet.
-func (e *evaluation) silent(r *reader) bool {
-	n := e.signal(r)
-	return !e.state.signals[n].seen && e.state.set.signals[n].optional
+// health reads the operands that are about how well a signal is known, not about its value.
+func (e *evaluation) health(o op, s *live, n int) ref.Val {
+	switch {
+	case !s.seen && e.state.set.signals[n].optional:
+		return unknown // not every unit of the model has it, and this one has not shown it yet
+	case o == opAge:
+		return types.Double(float64(e.now-s.lastGood) / 1e9)
+	case o == opQuality:
+		return qualities[min(s.reading.Quality, drivers.Good)]
+	default: // opReason
+		return types.String(s.reading.Reason)
+	}
 }
 
 // surroundings reads the operands that are about no single signal.

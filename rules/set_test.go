@@ -32,14 +32,6 @@ func keys(s *rules.Set) []string {
 	return list
 }
 
-func find(s *rules.Set, key string) *rules.Instance {
-	i := slices.IndexFunc(s.Instances(), func(in *rules.Instance) bool { return in.Key == key })
-	if i < 0 {
-		return nil
-	}
-	return s.Instances()[i]
-}
-
 func TestEachMakesAnInstanceOfEverySignalThatItSelects(t *testing.T) {
 	s := set(t, home(), `
 packs: []
@@ -53,7 +45,7 @@ inline:
 	if got := keys(s); !slices.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
-	if in := find(s, "a@kitchen-gas.lel"); in.Signal != "kitchen-gas.lel" || in.Zone != "f1-kitchen" || in.Rule.Name.ZH != "a" {
+	if in := s.Instance("a@kitchen-gas.lel"); in.Signal != "kitchen-gas.lel" || in.Zone != "f1-kitchen" || in.Rule.Name.ZH != "a" {
 		t.Errorf("%+v", in)
 	}
 }
@@ -71,10 +63,10 @@ func TestAFlagMayBeAnotherBitAtEachDevice(t *testing.T) {
 	st := s.NewState()
 	st.Update(start, []drivers.Reading{good("a.word", 4), good("b.word", 4), good("c.word", 1)})
 	for key, want := range map[string]rules.Value{"f@a.word": rules.False, "f@b.word": rules.True, "f@c.word": rules.True} {
-		if r := st.Eval(find(s, key), start); r.When != want {
+		if r := st.Eval(s.Instance(key), start); r.When != want {
 			t.Errorf("%s is %s, want %s", key, r.When, want)
 		}
-		if in := s.Inputs(find(s, key)); len(in) != 1 || !strings.HasPrefix(key, "f@"+in[0]) {
+		if in := s.Inputs(s.Instance(key)); len(in) != 1 || !strings.HasPrefix(key, "f@"+in[0]) {
 			t.Errorf("%s reads %v", key, in)
 		}
 	}
@@ -115,7 +107,7 @@ override:
   - {rule: smoke, disabled: true, where: "zone == 'f2'"}
   - {rule: gas-alarm, name: {zh: 煤气, en: Town gas}, latch: false}
 `)
-	boiler, kitchen := find(s, "gas-high@boiler-gas.lel").Rule, find(s, "gas-high@kitchen-gas.lel").Rule
+	boiler, kitchen := s.Instance("gas-high@boiler-gas.lel").Rule, s.Instance("gas-high@kitchen-gas.lel").Rule
 	if boiler.When != "value >= 40.0" || boiler.For != 3*time.Second || boiler.Level != rules.LevelAlarm || !boiler.Latch {
 		t.Errorf("boiler: %+v", boiler)
 	}
@@ -124,13 +116,13 @@ override:
 	}
 	st := s.NewState()
 	st.Update(start, []drivers.Reading{good("boiler-gas.lel", 30), good("kitchen-gas.lel", 30)})
-	if a, b := st.Eval(find(s, "gas-high@boiler-gas.lel"), start).When, st.Eval(find(s, "gas-high@kitchen-gas.lel"), start).When; a != rules.False || b != rules.True {
+	if a, b := st.Eval(s.Instance("gas-high@boiler-gas.lel"), start).When, st.Eval(s.Instance("gas-high@kitchen-gas.lel"), start).When; a != rules.False || b != rules.True {
 		t.Errorf("at 30 %%LEL the boiler's rule is %s and the kitchen's %s", a, b)
 	}
-	if find(s, "gas-low@kitchen-gas.lel") != nil || find(s, "smoke@smoke-201.smoke") != nil {
+	if s.Instance("gas-low@kitchen-gas.lel") != nil || s.Instance("smoke@smoke-201.smoke") != nil {
 		t.Error("a disabled rule is in force")
 	}
-	if low := find(s, "gas-low@boiler-gas.lel"); low == nil || low.Rule.Until != "" {
+	if low := s.Instance("gas-low@boiler-gas.lel"); low == nil || low.Rule.Until != "" {
 		t.Errorf("gas-low of the boiler: %+v", low)
 	}
 	seen := map[string]*rules.Rule{}
@@ -193,7 +185,7 @@ inline:
     outputs: [{write: kitchen-gas.valve, value: 1, max_on: 10m}]
     message: "{zone} {device} 燃气 {value} {unit}，阀门已切断，开窗，勿动电器"
 `)
-	r := find(s, "kitchen-gas-close-valve@kitchen-gas.lel").Rule
+	r := s.Instance("kitchen-gas-close-valve@kitchen-gas.lel").Rule
 	if r.For != 2*time.Second || r.Hold != 10*time.Second || !r.Latch || len(r.Outputs) != 1 || r.Outputs[0].MaxOn != 10*time.Minute || r.From != "inline" {
 		t.Errorf("%+v", r)
 	}
