@@ -89,28 +89,9 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	if h.seq, err = st.LastSeq(ctx); err != nil {
 		return nil, err
 	}
-	inForce, spots := map[string]*rules.Rule{}, map[spot]*spot{}
-	for _, in := range g.rules.Instances() {
-		s := g.spot(h.paths.first(in))
-		if spots[*s] == nil {
-			spots[*s] = s
-		}
-		h.spots[in.Index()] = spots[*s]
-		if h.paths.first(in) == in {
-			inForce[in.Key] = in.Rule
-		}
-	}
-	for _, r := range records {
-		if rule := h.ownRuleOf(r.Key); rule != nil {
-			inForce[r.Key] = rule
-			h.faults[r.Key] = r.Alarm != nil && r.Alarm.Active()
-		}
-	}
-	for _, in := range g.rules.Instances() {
-		h.failed[in.Index()] = h.faults[ruleFailed.ID+"@"+in.Key]
-	}
+	h.lookAt()
 	h.recall(ctx)
-	h.board.Retain(inForce)
+	h.board.Retain(h.inForce(records))
 	h.paths.recall(h.board.Open())
 	h.state.SetActive(h.active)
 	for _, u := range g.uplinks {
@@ -134,6 +115,39 @@ func newHub(ctx context.Context, g *Gateway, st *store.Store) (*hub, error) {
 	h.report = newReporter(g, now, h.gate)
 	h.page.init(now)
 	return h, nil
+}
+
+// lookAt finds the spot of each instance; those of one signal share it.
+func (h *hub) lookAt() {
+	spots := map[spot]*spot{}
+	for _, in := range h.g.rules.Instances() {
+		s := h.g.spot(h.paths.first(in))
+		if spots[*s] == nil {
+			spots[*s] = s
+		}
+		h.spots[in.Index()] = spots[*s]
+	}
+}
+
+// inForce are the rules of all alarms that there may be, by their keys. It takes over which faults of the
+// gateway itself are open.
+func (h *hub) inForce(records []alarm.Record) map[string]*rules.Rule {
+	inForce := map[string]*rules.Rule{}
+	for _, in := range h.g.rules.Instances() {
+		if h.paths.first(in) == in {
+			inForce[in.Key] = in.Rule
+		}
+	}
+	for _, r := range records {
+		if rule := h.ownRuleOf(r.Key); rule != nil {
+			inForce[r.Key] = rule
+			h.faults[r.Key] = r.Alarm != nil && r.Alarm.Active()
+		}
+	}
+	for _, in := range h.g.rules.Instances() {
+		h.failed[in.Index()] = h.faults[ruleFailed.ID+"@"+in.Key]
+	}
+	return inForce
 }
 
 // run is the hub's loop; it ends after stop, when everything that was handed in is on disk.
