@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
 	"embergate/gateway/console"
 	"embergate/gateway/notify"
@@ -61,11 +60,11 @@ func (g *Gateway) TestChannel(ctx context.Context, channel, to string, now time.
 	var people []string
 	if to != "" {
 		if _, ok := g.Person(to); !ok {
-			return store.Delivery{}, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("there is nobody with the id %q in duty.people", to)}
+			return store.Delivery{}, refuse(alarm.ErrInput, "there is nobody with the id %q in duty.people", to)
 		}
 		people = []string{to}
 	} else if g.channels.Personal(channel) && g.plan != nil {
-		return store.Delivery{}, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("%s reaches one person at a time: say whom, by the id in duty.people", channel)}
+		return store.Delivery{}, refuse(alarm.ErrInput, "%s reaches one person at a time: say whom, by the id in duty.people", channel)
 	}
 	return g.channels.Test(ctx, channel, people, now)
 }

@@ -266,15 +266,15 @@ func (h *hub) StartDrill(ctx context.Context, signal string, until time.Time, a 
 func (x *exercise) allowed(signal string) error {
 	targets := x.targets(signal)
 	if len(targets) == 0 {
-		return &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("no rule raises an alarm at %q", signal)}
+		return refuse(alarm.ErrInput, "no rule raises an alarm at %q", signal)
 	}
 	for _, a := range x.h.board.Open() {
 		if x.isOf(a, targets) || a.Active() && a.Level == rules.LevelAlarm && !a.Drill && !a.Test {
-			return &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("an alarm is open: %s; a drill must not hide it", strings.TrimSpace(a.ZonePath+" "+a.Name))}
+			return refuse(alarm.ErrState, "an alarm is open: %s; a drill must not hide it", strings.TrimSpace(a.ZonePath+" "+a.Name))
 		}
 	}
 	if x.tested[targets[0].Zone] {
-		return &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("the zone is under test, so nothing would leave the site")}
+		return refuse(alarm.ErrState, "the zone is under test, so nothing would leave the site")
 	}
 	return nil
 }
@@ -283,7 +283,7 @@ func (x *exercise) allowed(signal string) error {
 func (h *hub) StopDrill(ctx context.Context, a alarm.Act) (d console.Drill, err error) {
 	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		if h.exercise.Drill == nil {
-			return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("no drill is on")}
+			return nil, refuse(alarm.ErrState, "no drill is on")
 		}
 		d = pageDrill(h.exercise.stop(now, a, i18n.T("%s ended it", a.By)), h.g.location)
 		return nil, nil
@@ -309,11 +309,11 @@ func (h *hub) TestZone(ctx context.Context, zone string, until time.Time, a alar
 	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		x := h.exercise
 		if _, ok := h.g.places[zone]; !ok {
-			return nil, &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("there is no zone %q", zone)}
+			return nil, refuse(alarm.ErrNotFound, "there is no zone %q", zone)
 		}
 		for _, open := range h.board.Open() {
 			if open.Active() && open.Level == rules.LevelAlarm && !open.Test && h.g.within(open.Zone, zone) {
-				return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("an alarm is open: %s; a test must not hide it", strings.TrimSpace(open.ZonePath+" "+open.Name))}
+				return nil, refuse(alarm.ErrState, "an alarm is open: %s; a test must not hide it", strings.TrimSpace(open.ZonePath+" "+open.Name))
 			}
 		}
 		made, err := x.test(now, until, zone, a)
@@ -333,7 +333,7 @@ func (h *hub) EndTest(ctx context.Context, zone string, a alarm.Act) (t console.
 	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		over, ok := h.exercise.endTest(zone)
 		if !ok {
-			return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("the zone %q is not under test", zone)}
+			return nil, refuse(alarm.ErrState, "the zone %q is not under test", zone)
 		}
 		h.exercise.testOver(now, over, a, i18n.T("%s ended it", a.By))
 		h.exercise.changed(now)

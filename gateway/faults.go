@@ -13,7 +13,7 @@ import (
 	"embergate/rules"
 )
 
-var errStopping error = &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("the gateway is stopping; try again in a moment")}
+var errStopping = refuse(alarm.ErrState, "the gateway is stopping; try again in a moment")
 
 // Faults of the gateway itself go the way of every alarm: one open fault for each rule and subject.
 var (
@@ -77,6 +77,11 @@ const refusedFor = time.Hour
 
 // doubtedTooLong is how long the clock may be doubted before it is a fault: a network that is there sets it sooner.
 const doubtedTooLong = 5 * time.Minute
+
+// refuse is why something that a person asked for is not done.
+func refuse(cause error, format string, args ...any) error {
+	return &alarm.Refused{Cause: cause, Text: i18n.T(format, args...)}
+}
 
 func ownRule(id string, name i18n.Text) *rules.Rule {
 	return &rules.Rule{

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
 	"embergate/gateway/console"
 	"embergate/gateway/store"
@@ -146,7 +145,7 @@ func (g *Gateway) link(m store.Message) string {
 	return d.links.public + "/a/" + d.links.token(m.Alarm, person, time.Now().Add(linkLife))
 }
 
-var errLink error = &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("this link is not valid: it works once, for %d minutes", int(linkLife/time.Minute))}
+var errLink = refuse(alarm.ErrNotFound, "this link is not valid: it works once, for %d minutes", int(linkLife/time.Minute))
 
 // Link is what a link is for.
 func (h *hub) Link(ctx context.Context, token string) (console.Link, error) {

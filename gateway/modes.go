@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
 )
 
@@ -70,7 +69,7 @@ func lasting(now, until time.Time, usual, longest time.Duration) (spell, error) 
 		length = until.Sub(now)
 	}
 	if length <= 0 || length > longest {
-		return spell{}, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("this lasts %s at most, and ends by itself", longest)}
+		return spell{}, refuse(alarm.ErrInput, "this lasts %s at most, and ends by itself", longest)
 	}
 	return spell{Since: now, Until: now.Add(length)}, nil
 }
@@ -119,7 +118,7 @@ func (m *modes) endTest(zone string) (zoneTest, bool) {
 // start begins a drill.
 func (m *modes) start(now, until time.Time, signal string, act alarm.Act) error {
 	if m.Drill != nil {
-		return &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("a drill is on already, at %s", m.Drill.Signal)}
+		return refuse(alarm.ErrState, "a drill is on already, at %s", m.Drill.Signal)
 	}
 	s, err := lasting(now, until, usualDrill, longestDrill)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
 	"embergate/gateway/monthly"
 	"embergate/gateway/store"
@@ -21,10 +20,10 @@ func (h *hub) MonthlyReport(ctx context.Context, month string) (monthly.Report, 
 	}
 	from, err := time.ParseInLocation("2006-01", month, h.g.location)
 	if err != nil {
-		return monthly.Report{}, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("%q is no month; write it as 2026-10", month)}
+		return monthly.Report{}, refuse(alarm.ErrInput, "%q is no month; write it as 2026-10", month)
 	}
 	if from.After(now) {
-		return monthly.Report{}, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("the month %s has not begun", month)}
+		return monthly.Report{}, refuse(alarm.ErrInput, "the month %s has not begun", month)
 	}
 	in := monthly.Input{From: from, To: from.AddDate(0, 1, 0), Made: now, Whole: true, Names: h.g.nameOf}
 	if in.To.After(now) {

@@ -70,7 +70,7 @@ func (h *hub) keepPhoto(id string, clean cleanPhoto, write func(alarm.Photo) err
 // noRoom says to whoever sent a picture that it cannot be kept, where it is for want of room.
 func noRoom(err error) error {
 	if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrPhotosFull) {
-		return &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("there is no more room for pictures; what stands in photos/ of the data directory may be moved elsewhere")}
+		return refuse(alarm.ErrState, "there is no more room for pictures; what stands in photos/ of the data directory may be moved elsewhere")
 	}
 	return err
 }

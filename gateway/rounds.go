@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"embergate/drivers"
-	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
 	"embergate/gateway/console"
 	"embergate/gateway/duty"
@@ -175,7 +174,7 @@ func (r *rounds) hazard(now time.Time, hz duty.Hazard, what string, act alarm.Ac
 	})
 }
 
-// check is the duty check that waits for its answer; nil: none does.
+// asked is the duty check that waits for its answer; nil: none does.
 func (r *rounds) asked() *console.DutyCheck {
 	if r.checks == nil || r.checks.Open == nil {
 		return nil
@@ -193,13 +192,13 @@ func (r *rounds) asked() *console.DutyCheck {
 func (h *hub) AnswerCheck(ctx context.Context, id string, a alarm.Act) (d console.DutyCheck, err error) {
 	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		if strings.TrimSpace(a.By) == "" {
-			return nil, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("say who does this")}
+			return nil, refuse(alarm.ErrInput, "say who does this")
 		}
 		if open := h.rounds.asked(); open != nil {
 			d = *open
 		}
 		if h.rounds.checks == nil {
-			return nil, &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("this duty check is over")}
+			return nil, refuse(alarm.ErrNotFound, "this duty check is over")
 		}
 		c, err := h.rounds.checks.Answer(now, id)
 		if err != nil {
@@ -218,11 +217,11 @@ func (h *hub) AnswerCheck(ctx context.Context, id string, a alarm.Act) (d consol
 func (h *hub) OrderCheck(ctx context.Context, answer time.Duration) error {
 	return h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		if h.rounds.checks == nil {
-			return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("there is no duty roster")}
+			return nil, refuse(alarm.ErrState, "there is no duty roster")
 		}
 		e, ok := h.rounds.checks.Order(now, answer)
 		if !ok {
-			return nil, &alarm.Refused{Cause: alarm.ErrState, Text: i18n.T("nobody is on duty")}
+			return nil, refuse(alarm.ErrState, "nobody is on duty")
 		}
 		if e != nil {
 			h.rounds.check(now, *e)
@@ -243,7 +242,7 @@ func (h *hub) Hazards(ctx context.Context) (list []duty.Hazard, err error) {
 func (h *hub) AddHazard(ctx context.Context, hz duty.Hazard, a alarm.Act) (made duty.Hazard, err error) {
 	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		if _, ok := h.g.places[hz.Zone]; hz.Zone != "" && !ok {
-			return nil, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("there is no zone %q", hz.Zone)}
+			return nil, refuse(alarm.ErrInput, "there is no zone %q", hz.Zone)
 		}
 		hz.ZonePath = h.g.places[hz.Zone].Path
 		if made, err = h.rounds.hazards.NewHazard(now, hz, a.By); err != nil {
@@ -275,7 +274,7 @@ func (h *hub) AddHazardPhoto(ctx context.Context, id string, data []byte, a alar
 		return duty.Hazard{}, err
 	}
 	if list, err := h.Hazards(ctx); err != nil || !slices.ContainsFunc(list, func(hz duty.Hazard) bool { return hz.ID == id }) {
-		return duty.Hazard{}, &alarm.Refused{Cause: alarm.ErrNotFound, Text: i18n.T("there is no hazard %q", id)}
+		return duty.Hazard{}, refuse(alarm.ErrNotFound, "there is no hazard %q", id)
 	}
 	var hz duty.Hazard
 	err = h.keepPhoto(id, clean, func(p alarm.Photo) (err error) {
@@ -306,9 +305,9 @@ func (h *hub) HandOver(ctx context.Context, second string, a alarm.Act) (over co
 	err = h.do(ctx, func(now time.Time) ([]alarm.Event, error) {
 		switch {
 		case strings.TrimSpace(a.By) == "" || strings.TrimSpace(second) == "":
-			return nil, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("a hand-over has two names: who goes, and who comes")}
+			return nil, refuse(alarm.ErrInput, "a hand-over has two names: who goes, and who comes")
 		case a.By == second:
-			return nil, &alarm.Refused{Cause: alarm.ErrInput, Text: i18n.T("the second person must be another")}
+			return nil, refuse(alarm.ErrInput, "the second person must be another")
 		}
 		r := h.rounds
 		over = r.handOver(now, a, second)

@@ -197,10 +197,6 @@ func (w *hands) event(now time.Time, kind string, note i18n.Text, a alarm.Act) a
 	return alarm.Event{ID: eventID(kind, now), Time: now.UTC(), Type: kind, By: a.By, Via: a.Via, From: a.From, Note: text}
 }
 
-func refuse(cause error, format string, args ...any) error {
-	return &alarm.Refused{Cause: cause, Text: i18n.T(format, args...)}
-}
-
 // refusal is why something was not done.
 func refusal(err error) i18n.Text {
 	var act *alarm.Refused
