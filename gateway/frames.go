@@ -5,16 +5,12 @@ import "embergate/drivers"
 // frames are the last frames on the wire of a device (MB33), none where its driver keeps none; false where there is no such
 // device.
 func (g *Gateway) frames(device string) ([]drivers.Frame, bool) {
-	for _, l := range g.links {
-		for _, d := range l.driver.Devices() {
-			if d.ID != device {
-				continue
-			}
-			if t, ok := l.driver.(drivers.Tracer); ok {
-				return t.Frames(device), true
-			}
-			return nil, true
-		}
+	l, _, err := wires{g.links}.device(device)
+	if err != nil {
+		return nil, false
 	}
-	return nil, false
+	if t, ok := l.driver.(drivers.Tracer); ok {
+		return t.Frames(device), true
+	}
+	return nil, true
 }

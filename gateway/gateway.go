@@ -128,17 +128,23 @@ func New(root conf.Section, o Options) (*Gateway, error) {
 	return g, nil
 }
 
+// devices are those of all endpoints.
+func (g *Gateway) devices() (all []drivers.Device) {
+	for _, l := range g.links {
+		all = append(all, l.driver.Devices()...)
+	}
+	return all
+}
+
 // Size is how much a configuration holds.
 type Size struct{ Endpoints, Devices, Signals, Rules int }
 
 // Size counts what the configuration holds.
 func (g *Gateway) Size() Size {
 	n := Size{Endpoints: len(g.links), Rules: len(g.rules.Rules())}
-	for _, l := range g.links {
-		for _, d := range l.driver.Devices() {
-			n.Devices++
-			n.Signals += len(d.Signals)
-		}
+	for _, d := range g.devices() {
+		n.Devices++
+		n.Signals += len(d.Signals)
 	}
 	return n
 }

@@ -31,10 +31,8 @@ func (h *hub) MonthlyReport(ctx context.Context, month string) (monthly.Report, 
 	}
 	site := h.g.cfg.Site
 	in.Site = monthly.Site{ID: site.ID, Name: site.Name, Region: site.Region, Beds: site.Beds}
-	for _, l := range h.g.links {
-		for _, d := range l.driver.Devices() {
-			in.Devices = append(in.Devices, monthly.Device{ID: d.ID, Name: d.Name, Place: h.g.places[d.Zone].Path})
-		}
+	for _, d := range h.g.devices() {
+		in.Devices = append(in.Devices, monthly.Device{ID: d.ID, Name: d.Name, Place: h.g.places[d.Zone].Path})
 	}
 	if in.Alarms, err = h.store.Alarms(ctx, store.AlarmQuery{From: in.From, To: in.To}); err != nil {
 		return monthly.Report{}, err

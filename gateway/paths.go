@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -220,11 +221,9 @@ func (h *hub) contradictions(now time.Time) {
 
 // checkPaths reports paths to a detector that cannot be.
 func (g *Gateway) checkPaths() {
-	known := map[string]drivers.Device{}
-	for _, l := range g.links {
-		for _, d := range l.driver.Devices() {
-			known[d.ID] = d
-		}
+	devices, known := g.devices(), map[string]drivers.Device{}
+	for _, d := range devices {
+		known[d.ID] = d
 	}
 	twins, of := map[string]bool{}, g.model.Twins()
 	for _, s := range g.model.Signals {
@@ -232,27 +231,20 @@ func (g *Gateway) checkPaths() {
 			twins[s.Device.ID] = true
 		}
 	}
-	for _, l := range g.links {
-		for _, d := range l.driver.Devices() {
-			if d.SameAs == "" {
-				continue
-			}
-			at, other := d.Section.At("same_as"), known[d.SameAs]
-			switch {
-			case other.ID == "":
-				var ids []string
-				for id := range known {
-					ids = append(ids, id)
-				}
-				slices.Sort(ids)
-				at.NotOneOf(d.SameAs, ids)
-			case other.ID == d.ID || other.SameAs != "":
-				at.Problem("%s is itself the same as another; name the first of them", other.ID)
-			case other.Zone != d.Zone:
-				at.Problem("one detector is in one zone: %s is in %s, %s in %s", d.ID, fmt.Sprintf("%q", d.Zone), other.ID, fmt.Sprintf("%q", other.Zone))
-			case !twins[d.ID]:
-				at.Problem("%s and %s have no signal of one kind in common", d.ID, other.ID)
-			}
+	for _, d := range devices {
+		if d.SameAs == "" {
+			continue
+		}
+		at, other := d.Section.At("same_as"), known[d.SameAs]
+		switch {
+		case other.ID == "":
+			at.NotOneOf(d.SameAs, slices.Sorted(maps.Keys(known)))
+		case other.ID == d.ID || other.SameAs != "":
+			at.Problem("%s is itself the same as another; name the first of them", other.ID)
+		case other.Zone != d.Zone:
+			at.Problem("one detector is in one zone: %s is in %s, %s in %s", d.ID, fmt.Sprintf("%q", d.Zone), other.ID, fmt.Sprintf("%q", other.Zone))
+		case !twins[d.ID]:
+			at.Problem("%s and %s have no signal of one kind in common", d.ID, other.ID)
 		}
 	}
 }

@@ -48,12 +48,13 @@ func (g *Gateway) Read(ctx context.Context, names []string, wait time.Duration) 
 	got := map[string]drivers.Reading{}
 	var lost []error
 	heard := map[string]bool{} // devices of which something came
-	left := g.throughDaemon(ctx, chosen, func(r drivers.Reading) {
+	take := func(r drivers.Reading) {
 		if c, ok := chosen[r.Signal]; ok {
 			got[r.Signal] = r
 			heard[c.device.ID] = true
 		}
-	})
+	}
+	left := g.throughDaemon(ctx, chosen, take)
 	if ctx.Err() != nil {
 		left = nil // the daemon took all the time; its wires are not opened beside it
 	}
@@ -68,10 +69,7 @@ func (g *Gateway) Read(ctx context.Context, names []string, wait time.Duration) 
 			}
 		}
 		for _, r := range batch {
-			if c, ok := chosen[r.Signal]; ok {
-				got[r.Signal] = r
-				heard[c.device.ID] = true
-			}
+			take(r)
 		}
 		for key, c := range chosen {
 			if _, ok := got[key]; !ok && !(c.signal.Optional && heard[c.device.ID]) {
@@ -201,12 +199,10 @@ func (g *Gateway) choose(names []string) (map[string]choice, error) {
 
 // order is the chosen keys as the configuration has them.
 func (g *Gateway) order(chosen map[string]choice) (keys []string) {
-	for _, l := range g.links {
-		for _, d := range l.driver.Devices() {
-			for _, s := range d.Signals {
-				if _, ok := chosen[d.Key(s)]; ok {
-					keys = append(keys, d.Key(s))
-				}
+	for _, d := range g.devices() {
+		for _, key := range keysOf(d) {
+			if _, ok := chosen[key]; ok {
+				keys = append(keys, key)
 			}
 		}
 	}

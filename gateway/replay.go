@@ -204,12 +204,10 @@ func keysOf(d drivers.Device) (keys []string) {
 // missing are the signals of which history has nothing; those that not every unit has are none.
 func (p *playback) missing() []string {
 	list := []string{}
-	for _, l := range p.g.links {
-		for _, d := range l.driver.Devices() {
-			for _, s := range d.Signals {
-				if !s.Optional && !p.past.Knows(d.Key(s)) {
-					list = append(list, d.Key(s))
-				}
+	for _, d := range p.g.devices() {
+		for _, s := range d.Signals {
+			if !s.Optional && !p.past.Knows(d.Key(s)) {
+				list = append(list, d.Key(s))
 			}
 		}
 	}

@@ -83,11 +83,3 @@ func (g *Gateway) readUplinks(sections []conf.Section) {
 		}
 	}
 }
-
-// devices are those of all endpoints.
-func (g *Gateway) devices() (all []drivers.Device) {
-	for _, l := range g.links {
-		all = append(all, l.driver.Devices()...)
-	}
-	return all
-}
