@@ -134,13 +134,7 @@ func (a *adding) propose(d console.NewDevice, l i18n.Lang, now func(ctx context.
 	if problems := root.Problems(); problems != nil {
 		return nil, refuse(alarm.ErrInput, "the configuration would have mistakes with this device; nothing is saved:\n%s", problems.In(l))
 	}
-	for _, link := range p.next.links {
-		for _, known := range link.driver.Devices() {
-			if known.ID == d.ID {
-				p.link = link
-			}
-		}
-	}
+	p.link, _, _ = wires{p.next.links}.device(d.ID)
 	return p, nil
 }
 

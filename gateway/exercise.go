@@ -56,10 +56,8 @@ func (x *exercise) apply() {
 	x.tested = map[string]bool{}
 	zones := x.zones()
 	for id := range x.h.g.places {
-		for zone, steps := id, 0; zone != "" && steps <= len(x.h.g.places); zone, steps = x.h.g.places[zone].In, steps+1 {
-			if slices.Contains(zones, zone) {
-				x.tested[id] = true
-			}
+		if slices.ContainsFunc(zones, func(tested string) bool { return x.h.g.within(id, tested) }) {
+			x.tested[id] = true
 		}
 	}
 	x.h.state.SetTested(zones)

@@ -166,16 +166,9 @@ func (w *watcher) stand() (works bool, since time.Time, why error) {
 }
 
 // health is asked on the hub's goroutine, so that it is an answer of the part that must not stand still.
-func (h *hub) health(ctx context.Context) (beat, error) {
-	answer := make(chan beat, 1)
-	select {
-	case h.acts <- func(now time.Time) { answer <- h.beat(now) }:
-		return <-answer, nil
-	case <-h.quit:
-		return beat{}, errStopping
-	case <-ctx.Done():
-		return beat{}, errors.New("the hub does not answer")
-	}
+func (h *hub) health(ctx context.Context) (b beat, err error) {
+	err = h.ask(ctx, func(now time.Time) { b = h.beat(now) })
+	return b, err
 }
 
 func (h *hub) beat(now time.Time) beat {

@@ -347,7 +347,7 @@ func (h *hub) ask(ctx context.Context, f func(now time.Time)) error {
 	case <-h.quit:
 		return errStopping
 	case <-ctx.Done():
-		return fmt.Errorf("ask the hub: %w", ctx.Err())
+		return fmt.Errorf("the hub does not answer: %w", ctx.Err())
 	}
 }
 
