@@ -21,8 +21,8 @@ const (
 	readers         = 4
 	// KiB of pages that a connection keeps: SQLite's own 2000 of each would be most of the memory of a small home, and saves
 	// neither time nor writes.
-	writerCache = "cache_size(-512)"
-	readerCache = "cache_size(-256)"
+	writerCache = "cache_size(-256)"
+	readerCache = "cache_size(-128)"
 )
 
 var errClosed = errors.New("not open")

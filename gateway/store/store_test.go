@@ -115,10 +115,10 @@ func TestEveryConnectionHasItsPragmas(t *testing.T) {
 			}
 		}
 		var kept int
-		if f.readers.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -256 {
+		if f.readers.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -128 {
 			t.Errorf("%s: a reader keeps %d", f.name, kept)
 		}
-		if f.conn.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -512 {
+		if f.conn.QueryRowContext(t.Context(), "PRAGMA cache_size").Scan(&kept); kept != -256 {
 			t.Errorf("%s: the writer keeps %d", f.name, kept)
 		}
 		if _, err := f.readers.Exec(`CREATE TABLE x (y)`); err == nil {
