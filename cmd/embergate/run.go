@@ -57,7 +57,7 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		return d.hint(err)
 	}
 	for g != nil {
-		giveBack()
+		giveBack() // what reading the configuration took, and the gateway before
 		later := time.AfterFunc(started, giveBack)
 		ctx, stop := context.WithCancelCause(cmd.Context())
 		ended := make(chan error, 1)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -106,7 +107,7 @@ func TestOpenKeepsOthersOut(t *testing.T) {
 func TestEveryConnectionHasItsPragmas(t *testing.T) {
 	s := openAt(t, t.TempDir())
 	for _, f := range []*file{s.state, s.series} {
-		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "auto_vacuum": "2"} {
+		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "auto_vacuum": "2", "page_size": fmt.Sprint(pageSize)} {
 			var writer, reader string
 			f.conn.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&writer)
 			f.readers.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&reader)
