@@ -129,7 +129,12 @@ func (c *client) call(ctx context.Context, method, path string, body, v any) err
 		return silent{errors.New(c.lang.Say("no daemon answers at %s: %s", c.base, cause(err)))}
 	}
 	defer answer.Body.Close()
-	data, err = io.ReadAll(io.LimitReader(answer.Body, longestAnswer))
+	return c.read(answer, path, v)
+}
+
+// read puts the body of an answer where v points, or says why the daemon refused.
+func (c *client) read(answer *http.Response, path string, v any) error {
+	data, err := io.ReadAll(io.LimitReader(answer.Body, longestAnswer))
 	if err != nil {
 		return silent{errors.New(c.lang.Say("no daemon answers at %s: %s", c.base, err))}
 	}
