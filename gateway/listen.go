@@ -5,10 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"embergate/drivers/conf"
@@ -78,25 +76,7 @@ func (g *Gateway) People() (_ *access.Access, done func() error, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if os.Geteuid() == 0 {
-		handOver(st.Dir())
-	}
 	return access.New(st, g.people, g.Log), st.Close, nil
-}
-
-// handOver gives the files in a directory to its owner, so that the daemon can use what root has made.
-func handOver(dir string) {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	files, _ := filepath.Glob(filepath.Join(dir, "*.db*"))
-	for _, file := range files {
-		if ok {
-			_ = os.Lchown(file, int(owner.Uid), int(owner.Gid)) // a daemon that cannot read them says so
-		}
-	}
 }
 
 // serve keeps the console listening: an address that is taken, or a certificate that cannot be read, must not keep alarms

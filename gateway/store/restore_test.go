@@ -16,7 +16,49 @@ import (
 	"embergate/gateway/alarm"
 )
 
-// What root restores belongs to whoever the data directory belongs to, or the daemon could not open it.
+const nobody = 65534 // an account
+
+// belongings are how many files and directories there are in a directory of nobody's, which must all be theirs.
+func belongings(t *testing.T, dir string) (seen int) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		if st, _ := info.Sys().(*syscall.Stat_t); st.Uid != nobody || st.Gid != nobody {
+			t.Errorf("%s: %+v", path, st)
+		}
+		seen++
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	return seen
+}
+
+// What root writes belongs to whoever the data directory belongs to, or the daemon could not open it: the log and what
+// processes share too, which SQLite makes.
+func TestWhatRootWritesBelongsToTheDaemon(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	s := openAt(t, dir)
+	commit(t, s, &Transaction{Events: []alarm.Event{raised("a", noon)}})
+	if err := s.Claim(); err != nil {
+		t.Fatal(err)
+	}
+	if seen := belongings(t, dir); seen != 8 {
+		t.Errorf("%d files", seen)
+	}
+}
+
+// What root restores as well.
 func TestWhatRootRestoresBelongsToTheDaemon(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -34,7 +76,6 @@ func TestWhatRootRestoresBelongsToTheDaemon(t *testing.T) {
 	if _, err := Backup(t.Context(), dir, out); err != nil {
 		t.Fatal(err)
 	}
-	const nobody = 65534
 	home := filepath.Join(t.TempDir(), "data")
 	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, nobody, nobody)); err != nil {
 		t.Fatal(err)
@@ -42,17 +83,8 @@ func TestWhatRootRestoresBelongsToTheDaemon(t *testing.T) {
 	if _, err := Restore(t.Context(), home, out); err != nil {
 		t.Fatal(err)
 	}
-	seen := 0
-	err := filepath.WalkDir(home, func(path string, _ fs.DirEntry, _ error) error {
-		info, err := os.Stat(path)
-		if st, _ := info.Sys().(*syscall.Stat_t); err != nil || st.Uid != nobody || st.Gid != nobody {
-			t.Errorf("%s: %+v %v", path, st, err)
-		}
-		seen++
-		return err
-	})
-	if err != nil || seen != 6 {
-		t.Error(seen, err)
+	if seen := belongings(t, home); seen != 6 {
+		t.Errorf("%d files", seen)
 	}
 }
 
