@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -206,14 +207,7 @@ func pathOf(places map[string]place, id string) (string, bool) {
 	return strings.Join(names, " / "), true
 }
 
-func zoneIDs(places map[string]place) []string {
-	var ids []string
-	for id := range places {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
+func zoneIDs(places map[string]place) []string { return slices.Sorted(maps.Keys(places)) }
 
 // ruleZones and pageZones are the tree as the rules and the console want it, in the order of the file.
 func ruleZones(zones []Zone, places map[string]place) []rules.Zone {

@@ -108,6 +108,14 @@ func (h *hub) fault(now time.Time, rule *rules.Rule, subject string, on bool, de
 	h.events = append(h.events, h.board.Step(now, c)...)
 }
 
+// postFault has the hub raise a fault, or clear it, at once: for who is beside it.
+func (h *hub) postFault(rule *rules.Rule, subject string, on bool, detail error) {
+	h.post(func(now time.Time) {
+		h.fault(now, rule, subject, on, detail)
+		h.commit(now)
+	})
+}
+
 // supervision turns what uplinks, channels and the store say of themselves into faults.
 func (h *hub) supervision(now time.Time) {
 	for _, u := range h.g.uplinks {

@@ -44,10 +44,7 @@ func (h *hub) supervise(ctx context.Context, l *link) {
 		h.emit([]drivers.Reading{{Signal: l.id + "." + drivers.LinkSignal, Time: now, Quality: drivers.Good, Detail: err.Error()}})
 		if errors.Is(err, drivers.ErrPanic) {
 			log.Error("driver panicked", "err", err)
-			h.post(func(now time.Time) {
-				h.fault(now, driverFailed, l.id, true, err)
-				h.commit(now)
-			})
+			h.postFault(driverFailed, l.id, true, err)
 		}
 		if now.Sub(start) > settled {
 			wait = leastWait
@@ -66,22 +63,14 @@ func (h *hub) supervise(ctx context.Context, l *link) {
 func (h *hub) superviseUplink(ctx context.Context, u uplink, run func(context.Context) error) {
 	for wait := leastWait; ; wait = min(2*wait, mostWait) {
 		start := time.Now()
-		well := time.AfterFunc(settled, func() {
-			h.post(func(now time.Time) {
-				h.fault(now, uplinkFailed, u.id, false, nil)
-				h.commit(now)
-			})
-		})
+		well := time.AfterFunc(settled, func() { h.postFault(uplinkFailed, u.id, false, nil) })
 		err := run(ctx)
 		well.Stop()
 		if ctx.Err() != nil {
 			return
 		}
 		h.log.Error("uplink ended", "uplink", u.id, "err", err)
-		h.post(func(now time.Time) {
-			h.fault(now, uplinkFailed, u.id, true, err)
-			h.commit(now)
-		})
+		h.postFault(uplinkFailed, u.id, true, err)
 		if time.Since(start) > settled {
 			wait = leastWait
 		}
