@@ -186,14 +186,11 @@ func (s *Store) Get(ctx context.Context, key string) (string, error) {
 	return value, nil
 }
 
-// Set stores a setting.
+// Set stores a setting, and forgets one without a value.
 func (s *Store) Set(ctx context.Context, key, value string) error {
-	err := s.state.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.Exec(`INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
-		return err
-	}, nil)
+	err := s.state.write(ctx, func(tx *sql.Tx) error { return putSetting(tx, Setting{key, value}) }, nil)
 	if err != nil {
-		return fmt.Errorf("store: set setting %s: %w", key, err)
+		return fmt.Errorf("store: %w", err)
 	}
 	return nil
 }
