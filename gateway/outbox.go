@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"embergate/gateway/alarm"
 	"embergate/gateway/store"
 	"embergate/rules"
 )
@@ -91,8 +90,7 @@ func (o *outbox) ready(d store.Due, before []store.Message) (list []store.Messag
 		if m.Channel != d.Channel {
 			continue
 		}
-		ends := m.Type == alarm.EventCleared || m.Type == alarm.EventFaultCleared || m.Type == alarm.EventReset || m.Type == alarm.EventClosed
-		if !(ends && open[of(m)]) && d.After == 0 && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
+		if !(store.Ends(m.Type) && open[of(m)]) && d.After == 0 && (m.Urgent || !d.Urgent) && !slices.Contains(d.Except, m.To) {
 			list = append(list, m)
 		}
 		open[of(m)] = m.Alarm != ""

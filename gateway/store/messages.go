@@ -83,7 +83,7 @@ func (d Due) where() (condition string, args []any) {
 	if d.Apart {
 		same = ` AND e.recipient = m.recipient`
 	}
-	condition = `channel = ? AND NOT (type IN ('alarm.cleared', 'fault.cleared', 'alarm.reset', 'alarm.closed') AND alarm <> ''
+	condition = `channel = ? AND NOT (type IN (` + words(ending) + `) AND alarm <> ''
 	AND EXISTS (SELECT 1 FROM messages AS e WHERE e.channel = m.channel AND e.alarm = m.alarm AND e.id < m.id` + same + `))`
 	args = []any{d.Channel}
 	if d.Urgent {
