@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"text/tabwriter"
 	"time"
 
@@ -22,7 +21,7 @@ func checkVerb() *cobra.Command {
 		Use:   "check -c FILE",
 		Short: "Reports every mistake of a configuration, each at its line; reaches nothing, or with --online tries what it reaches",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o := gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)}
+			o := verbOptions()
 			if online {
 				o.Asked = gateway.Asked(nil)
 				o.Now = throughDaemon(cmd, &daemon)
@@ -30,9 +29,6 @@ func checkVerb() *cobra.Command {
 			g, root, lang, err := load(cmd, file, o)
 			if err != nil {
 				return err
-			}
-			if problems := root.Problems(); problems != nil {
-				return invalid{errors.New(problems.In(lang))}
 			}
 			n := g.Size()
 			say(cmd.OutOrStdout(), lang, "%s is valid: %d endpoints, %d devices, %d signals, %d rules", file, n.Endpoints, n.Devices, n.Signals, n.Rules)

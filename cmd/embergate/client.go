@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -19,7 +18,6 @@ import (
 	"strings"
 	"time"
 
-	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
 	"embergate/gateway"
 	"embergate/gateway/access"
@@ -174,11 +172,11 @@ func (c *client) location(ctx context.Context) *time.Location {
 // locate finds the daemon: --url, or where the configuration says that it listens.
 func (c *client) locate() error {
 	if c.config != "" && c.local.URL == "" {
-		root, err := conf.Load(c.config, conf.OS())
+		root, err := openConfig(c.lang, c.config)
 		if err != nil {
-			return invalid{errors.New(c.lang.Say("the configuration cannot be read: %s", err))}
+			return err
 		}
-		g, err := gateway.New(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+		g, err := gateway.New(root, verbOptions())
 		if err != nil {
 			return err
 		}

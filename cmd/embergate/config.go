@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"slices"
@@ -40,14 +39,11 @@ func showConfigVerb(file *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if *file == "" {
-				return invalid{errors.New(lang.Say("which configuration? give it with -c FILE"))}
-			}
-			root, err := conf.Load(*file, conf.OS())
+			root, err := openConfig(lang, *file)
 			if err != nil {
-				return invalid{errors.New(lang.Say("the configuration cannot be read: %s", err))}
+				return err
 			}
-			text, g, err := gateway.Effective(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+			text, g, err := gateway.Effective(root, verbOptions())
 			if err != nil {
 				return err
 			}
@@ -68,7 +64,7 @@ func schemaVerb() *cobra.Command {
 		Use:   "schema",
 		Short: "Prints the JSON schema of a configuration, with which editors complete and check it",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			schema, _, err := gateway.Schema(gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+			schema, _, err := gateway.Schema(verbOptions())
 			if err != nil {
 				return err
 			}
@@ -123,7 +119,7 @@ func earlier(file string, all []configfile.Version, now []byte, args []string, l
 			continue
 		}
 		root := conf.Parse(file, text, conf.OS())
-		if _, err := gateway.New(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)}); err != nil {
+		if _, err := gateway.New(root, verbOptions()); err != nil {
 			return v, nil, nil, err
 		}
 		if problems := root.Problems(); number != 0 || problems == nil {

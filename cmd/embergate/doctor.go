@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -126,7 +125,7 @@ const earlierMasked = 3
 
 // examineConfig reads the configuration; the gateway is nil where that has mistakes.
 func (d *doctor) examineConfig() (*gateway.Gateway, error) {
-	o := gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)}
+	o := verbOptions()
 	text, err := os.ReadFile(d.file)
 	if err != nil {
 		return nil, invalid{errors.New(d.lang.Say("the configuration cannot be read: %s", err))}

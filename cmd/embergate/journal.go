@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 
-	"embergate/drivers/i18n"
 	"embergate/gateway"
 	"embergate/gateway/store"
 
@@ -92,17 +90,4 @@ func exportTo(ctx context.Context, g *gateway.Gateway, target, format string, se
 		return 0, fmt.Errorf("write %s: %w", target, err)
 	}
 	return n, nil
-}
-
-// valid makes the gateway of a configuration without a mistake, for a verb that does not run it.
-func valid(cmd *cobra.Command, file string) (*gateway.Gateway, i18n.Lang, error) {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g, root, lang, err := load(cmd, file, gateway.Options{Protocols: protocols, Version: version, Log: quiet})
-	if err != nil {
-		return nil, lang, err
-	}
-	if problems := root.Problems(); problems != nil {
-		return nil, lang, invalid{errors.New(problems.In(lang))}
-	}
-	return g, lang, nil
 }

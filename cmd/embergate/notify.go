@@ -3,14 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"log/slog"
 	"net/url"
 	"time"
 
 	"embergate/drivers/i18n"
-	"embergate/gateway"
 	"embergate/gateway/alarm"
 	"embergate/gateway/console"
 	"embergate/gateway/store"
@@ -59,7 +56,7 @@ func testChannel() *cobra.Command {
 }
 
 func testOffline(cmd *cobra.Command, file, channel, to string) error {
-	g, lang, err := quietly(cmd, file)
+	g, lang, err := valid(cmd, file)
 	if err != nil {
 		return err
 	}
@@ -74,18 +71,6 @@ func testOffline(cmd *cobra.Command, file, channel, to string) error {
 		return err
 	}
 	return tested(cmd, lang, d.Channel, d.Outcome, d.Detail, d.Latency)
-}
-
-// quietly makes the gateway of a configuration without mistakes, which is not to be run.
-func quietly(cmd *cobra.Command, file string) (*gateway.Gateway, i18n.Lang, error) {
-	g, root, lang, err := load(cmd, file, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err != nil {
-		return nil, lang, err
-	}
-	if problems := root.Problems(); problems != nil {
-		return nil, lang, invalid{errors.New(problems.In(lang))}
-	}
-	return g, lang, nil
 }
 
 // tested says what became of a test.
@@ -109,7 +94,7 @@ func previewVerb() *cobra.Command {
 		Use:   "preview -c FILE",
 		Short: "Shows how an alarm reads in each channel, without sending anything",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			g, lang, err := quietly(cmd, file)
+			g, lang, err := valid(cmd, file)
 			if err != nil {
 				return err
 			}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -31,16 +30,11 @@ func readVerb() *cobra.Command {
 		Short: "Reads devices now, through the driver that the daemon uses, and shows what they say",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			quiet := slog.New(slog.DiscardHandler)
-			g, root, lang, err := load(cmd, file, gateway.Options{
-				Protocols: protocols, Version: version, Log: quiet, Asked: gateway.Asked(names),
-				Now: throughDaemon(cmd, &daemon),
-			})
+			o := verbOptions()
+			o.Asked, o.Now = gateway.Asked(names), throughDaemon(cmd, &daemon)
+			g, root, lang, err := load(cmd, file, o)
 			if err != nil {
 				return err
-			}
-			if problems := root.Problems(); problems != nil {
-				return invalid{errors.New(problems.In(lang))}
 			}
 			daemon.lang, daemon.config, daemon.site = lang, file, root.At("site").At("id").Value()
 			if watch {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -110,7 +109,7 @@ func testFile(out io.Writer, lang i18n.Lang, file string) (ok bool, err error) {
 	if err != nil {
 		return false, invalid{errors.New(lang.Say("the test cannot be read: %s", err))}
 	}
-	o := gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)}
+	o := verbOptions()
 	t, err := gateway.TestRules(root, o, lang)
 	if err != nil {
 		return false, err

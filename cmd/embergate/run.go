@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
 	"embergate/gateway"
 	"embergate/gateway/configfile"
@@ -152,12 +151,9 @@ func (d *daemonOf) reload(ctx context.Context) error {
 // build makes the gateway of the file; it refuses one with mistakes, and one that needs what this version does not have.
 // One that can run is kept, so that a later change by hand can be taken back.
 func (d *daemonOf) build() (*gateway.Gateway, error) {
-	g, root, lang, err := load(d.cmd, d.file, gateway.Options{Protocols: protocols, Version: version, Log: d.log, File: d.file, Levels: d.levels, Reload: d.reload})
+	g, root, _, err := load(d.cmd, d.file, gateway.Options{Protocols: protocols, Version: version, Log: d.log, File: d.file, Levels: d.levels, Reload: d.reload})
 	if err != nil {
 		return nil, err
-	}
-	if problems := root.Problems(); problems != nil {
-		return nil, invalid{errors.New(problems.In(lang))}
 	}
 	for _, w := range g.Warnings() {
 		d.log.Warn("configuration warning", "at", w.In(i18n.English))
@@ -167,27 +163,6 @@ func (d *daemonOf) build() (*gateway.Gateway, error) {
 	}
 	root.Forget() // all of it was read
 	return g, nil
-}
-
-// load reads a file and makes its gateway; mistakes are in the section's problems.
-func load(cmd *cobra.Command, file string, o gateway.Options) (*gateway.Gateway, conf.Section, i18n.Lang, error) {
-	lang, err := language(cmd, i18n.Chinese)
-	if err != nil {
-		return nil, conf.Section{}, lang, err
-	}
-	if file == "" {
-		return nil, conf.Section{}, lang, invalid{errors.New(lang.Say("which configuration? give it with -c FILE"))}
-	}
-	root, err := conf.Load(file, conf.OS())
-	if err != nil {
-		return nil, root, lang, invalid{errors.New(lang.Say("the configuration cannot be read: %s", err))}
-	}
-	g, err := gateway.New(root, o)
-	if err != nil {
-		return nil, root, lang, err
-	}
-	lang, err = language(cmd, g.Language())
-	return g, root, lang, err
 }
 
 func lines(lang i18n.Lang, texts []i18n.Text) string {

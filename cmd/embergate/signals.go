@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -31,12 +30,9 @@ func signalsExportVerb() *cobra.Command {
 		Short: "Writes the devices and signals of a configuration as CSV, one line a signal",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, root, lang, err := load(cmd, file, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+			_, root, _, err := load(cmd, file, verbOptions())
 			if err != nil {
 				return err
-			}
-			if problems := root.Problems(); problems != nil {
-				return invalid{errors.New(problems.In(lang))}
 			}
 			return writeTo(cmd, out, exportTable(root))
 		},
@@ -96,7 +92,7 @@ func signalsImportVerb() *cobra.Command {
 // checkMerged reports what is wrong with the new configuration before anything is written.
 func checkMerged(cmd *cobra.Command, file string, text []byte) error {
 	root := conf.Parse(file, text, conf.OS())
-	g, err := gateway.New(root, gateway.Options{Protocols: protocols, Version: version, Log: slog.New(slog.DiscardHandler)})
+	g, err := gateway.New(root, verbOptions())
 	if err != nil {
 		return err
 	}
