@@ -126,11 +126,7 @@ func (w *watcher) send(ctx context.Context, ask func(context.Context) (beat, err
 	r.Header.Set("User-Agent", "embergate")
 	answer, err := w.client.Do(r)
 	if err != nil {
-		var of *url.Error // its text holds the address
-		if errors.As(err, &of) {
-			err = of.Err
-		}
-		return err
+		return bare(err)
 	}
 	defer answer.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10))
