@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -73,5 +75,44 @@ func TestTheJournalIsCheckedAndExportedWhileTheDaemonRuns(t *testing.T) {
 	}
 	if said := verb(exitFailed, "journal", "verify", "-c", file); !strings.Contains(said, "event 2 does not fit") {
 		t.Error(said)
+	}
+}
+
+// A verb that is to write to /dev/stdout, or to any link, leaves the link where it is; over a file it leaves a whole one.
+func TestWhatAVerbWritesLeavesLinksAlone(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	err := errors.Join(os.WriteFile(file, []byte("an older and longer text"), 0o644), os.Symlink(file, link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(target, text string, cut error) error {
+		return writeWhole(target, 0o600, func(w io.Writer) error {
+			_, err := io.WriteString(w, text)
+			return errors.Join(err, cut)
+		})
+	}
+	if err := write(link, "through the link", nil); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info.Mode(), err)
+	}
+	if err := write(file, "half of", io.ErrUnexpectedEOF); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(file); string(text) != "through the link" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := write(file, "in its place", nil); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(file)
+	info, failed := os.Stat(file)
+	if err = errors.Join(err, failed); err != nil || string(text) != "in its place" || info.Mode().Perm() != 0o600 {
+		t.Errorf("%q, %v, %v", text, info.Mode(), err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".embergate-*")); left != nil {
+		t.Errorf("left behind: %q", left)
 	}
 }

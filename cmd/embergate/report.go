@@ -60,10 +60,11 @@ func report(cmd *cobra.Command, daemon *client, month, format, target string) er
 	return nil
 }
 
-// writeWhole writes beside the target and puts it in its place, with a mode, when it is whole.
+// writeWhole writes beside the target and puts it in its place, with a mode, when it is whole. Into a device, a pipe, or what a
+// link such as /dev/stdout leads to, it writes at once: they are not to be put away.
 func writeWhole(target string, mode fs.FileMode, write func(io.Writer) error) error {
-	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() { // a device, or a pipe: not to be put away
-		f, err := os.OpenFile(target, os.O_WRONLY, 0)
+	if info, err := os.Lstat(target); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 		if err != nil {
 			return err
 		}
