@@ -37,6 +37,7 @@ type file struct {
 
 	turn    chan struct{} // holds one token while somebody writes
 	written atomic.Int64  // bytes, see Store.Written
+	tight   atomic.Int64  // pages that must be freed before it is worth to ask whether the file may shrink
 
 	mu         sync.RWMutex // guards the rest against replace: readers hold it shared
 	db         *sql.DB      // its only connection is conn
@@ -312,14 +313,21 @@ func classify(err error) error {
 	return err
 }
 
-// shrink gives free pages back to the disk, some at a time, once most of the file is free. Where it fails the pages stay
-// for the next batches.
-func (f *file) shrink(ctx context.Context) {
+// shrink is told that so many pages at the most were freed. It gives free pages back to the disk, some at a time, once most of
+// the file is free. Where it fails the pages stay for the next batches.
+func (f *file) shrink(ctx context.Context, freed int64) {
+	if f.tight.Add(-freed) > 0 {
+		return
+	}
 	var unused, pages int64
 	err := f.read(ctx, func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT freelist_count, page_count FROM pragma_freelist_count, pragma_page_count`).Scan(&unused, &pages)
 	})
-	if err != nil || unused < shrinkFrom || unused*4 < pages*3 {
+	if err != nil {
+		return
+	}
+	if tight := max(shrinkFrom, pages*3/4) - unused; tight > 0 {
+		f.tight.Store(tight)
 		return
 	}
 	select {

@@ -119,16 +119,7 @@ func (q *Queue) change(ctx context.Context, newest *Batch, op func(tx *sql.Tx, s
 	var after QueueStats
 	return q.store.series.write(ctx, func(tx *sql.Tx) error {
 		after = q.Stats()
-		if err := op(tx, &after); err != nil {
-			return err
-		}
-		var oldest int64
-		err := tx.QueryRow(`SELECT oldest FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&oldest)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		after.Oldest = fromNanos(oldest)
-		return nil
+		return op(tx, &after)
 	}, func() {
 		if newest == nil {
 			newest = &Batch{}
@@ -194,9 +185,25 @@ func (q *Queue) insert(tx *sql.Tx, st *QueueStats, id int64, b Batch) error {
 	if err != nil {
 		return err
 	}
+	if st.Batches == 0 {
+		st.Oldest = fromNanos(nanos(b.Oldest)) // as it is read again
+	}
 	st.Batches++
 	st.Records += int64(b.Lines)
 	st.Bytes += int64(len(b.Body))
+	return nil
+}
+
+// oldest finds out anew of which time the oldest batch is.
+func (q *Queue) oldest(tx *sql.Tx, st *QueueStats) error {
+	var oldest int64
+	if st.Batches > 0 {
+		err := tx.QueryRow(`SELECT oldest FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&oldest)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	st.Oldest = fromNanos(oldest)
 	return nil
 }
 
@@ -220,7 +227,7 @@ func (q *Queue) evict(tx *sql.Tx, st *QueueStats, b Batch, makeRoom bool) error 
 		if st.Batches == 0 || !over && !tooOld {
 			break
 		}
-		var id, lines, size, next int64
+		var id, lines, size int64
 		err := tx.QueryRow(`SELECT id, lines, size FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&id, &lines, &size)
 		if err != nil {
 			return err
@@ -228,12 +235,11 @@ func (q *Queue) evict(tx *sql.Tx, st *QueueStats, b Batch, makeRoom bool) error 
 		if _, err := tx.Exec(`DELETE FROM batches WHERE id = ?`, id); err != nil {
 			return err
 		}
-		err = tx.QueryRow(`SELECT oldest FROM batches WHERE queue = ? ORDER BY id LIMIT 1`, q.name).Scan(&next)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		dropped += lines
+		st.Batches, st.Records, st.Bytes = st.Batches-1, st.Records-lines, st.Bytes-size
+		if err := q.oldest(tx, st); err != nil {
 			return err
 		}
-		dropped += lines
-		st.Batches, st.Records, st.Bytes, st.Oldest = st.Batches-1, st.Records-lines, st.Bytes-size, fromNanos(next)
 	}
 	if dropped == 0 {
 		return nil
@@ -292,18 +298,21 @@ func (q *Queue) batches(ctx context.Context, order string, n int) (batches []Bat
 
 // Remove takes delivered batches out. One that is no longer there, dropped for the limit meanwhile, is no error.
 func (q *Queue) Remove(ctx context.Context, ids ...int64) error {
+	var freed int64
 	err := q.change(ctx, nil, func(tx *sql.Tx, st *QueueStats) error {
+		before := *st
 		for _, id := range ids {
 			if err := q.remove(tx, st, id); err != nil && !errors.Is(err, ErrNotFound) {
 				return err
 			}
 		}
-		return nil
+		freed = (before.Bytes-st.Bytes)/pageSize + before.Batches - st.Batches
+		return q.oldest(tx, st)
 	})
 	if err != nil {
 		return fmt.Errorf("store: remove %d batches from queue %s: %w", len(ids), q.name, err)
 	}
-	q.store.series.shrink(ctx)
+	q.store.series.shrink(ctx, freed)
 	return nil
 }
 
@@ -341,7 +350,7 @@ func (q *Queue) Replace(ctx context.Context, id int64, with []Batch) error {
 				return err
 			}
 		}
-		return nil
+		return q.oldest(tx, st)
 	})
 	if err != nil {
 		return fmt.Errorf("store: replace batch %d of queue %s: %w", id, q.name, err)
