@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"embergate/drivers/i18n"
+	"embergate/drivers/profiles"
 	"embergate/gateway"
 	"embergate/gateway/configfile"
 	"embergate/gateway/logs"
@@ -56,6 +57,7 @@ func runDaemon(cmd *cobra.Command, file string, hangup <-chan os.Signal) error {
 		return d.hint(err)
 	}
 	for g != nil {
+		profiles.Forget()
 		giveBack() // what reading the configuration took, and the gateway before
 		later := time.AfterFunc(started, giveBack)
 		ctx, stop := context.WithCancelCause(cmd.Context())

@@ -81,14 +81,33 @@ func Blanks() ([]Model, error) {
 	return blanks, nil
 }
 
-// Models are all embedded models, by id; an error only for a broken file of ours. They are read once a process, which takes
-// longer than the rest of a configuration, and shared: nobody changes them.
+// Models are all embedded models, by id; an error only for a broken file of ours. They are read once, which takes longer than
+// the rest of a configuration, and shared: nobody changes them.
 func Models() ([]Model, error) {
-	models, err := embedded()
-	return slices.Clone(models), err
+	embedded.Lock()
+	defer embedded.Unlock()
+	if embedded.models == nil {
+		models, err := readEmbedded()
+		if err != nil {
+			return nil, err
+		}
+		embedded.models = models
+	}
+	return slices.Clone(embedded.models), nil
 }
 
-var embedded = sync.OnceValues(readEmbedded)
+// Forget lets go of the embedded models, for who has read a configuration and will hardly read another: what is left of their
+// files lies all over the memory that reading took, and would keep two megabytes of it. Models reads them anew.
+func Forget() {
+	embedded.Lock()
+	defer embedded.Unlock()
+	embedded.models = nil
+}
+
+var embedded struct {
+	sync.Mutex
+	models []Model // nil: to be read
+}
 
 func readEmbedded() ([]Model, error) {
 	names, err := fs.Glob(files, "*.yaml")
