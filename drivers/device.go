@@ -161,7 +161,7 @@ const leastEvery = 10 * time.Millisecond
 // Signals come from the device's signals or from its profile. Every defaults to the profile's, then to 1 s where the
 // protocol polls; Stale is left 0 where neither says it.
 func (e Endpoint) Device(s conf.Section, protocol string, own any) (Device, Profile) {
-	d := Device{Section: s}
+	d := Device{Section: s.Kept()}
 	var listed struct {
 		Signals []conf.Section `yaml:"signals"`
 	}

@@ -202,3 +202,22 @@ func TestAnIncludedFileReportsItsMistakesWithThoseOfItsFile(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// What is kept of a file that is forgotten still says where it stood, and holds nothing below it.
+func TestAForgottenFileLeavesThePlacesOfItsSections(t *testing.T) {
+	root := conf.Parse("home.yaml", []byte("endpoints:\n- id: bus\n  devices:\n  - {id: meter, unit: 1}\n"), conf.OS())
+	endpoint := root.At("endpoints").Items()[0]
+	device := endpoint.At("devices").Items()[0].Kept()
+	id, missing := device.At("id"), device.At("zone").Kept()
+	root.Forget()
+	if device.At("id").Exists() || len(device.Keys()) != 0 || endpoint.At("id").Exists() {
+		t.Error("what is below a section is still there")
+	}
+	if id.Value() != "meter" || !device.Exists() || missing.Exists() {
+		t.Errorf("the section's own text is %q", id.Value())
+	}
+	device.Problem("out of place")
+	if problems := root.Problems(); len(problems) != 1 || problems[0].Line != 4 || problems[0].Key != "endpoints[0].devices[0]" {
+		t.Errorf("%+v", problems)
+	}
+}
