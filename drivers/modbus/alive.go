@@ -50,11 +50,11 @@ func (p *poller) sayAlive(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil || p.session.ended():
 	case err == nil && a.failed > 0:
-		p.log.Info("device is told again that the gateway is alive", "at", a.at.String())
+		p.log().Info("device is told again that the gateway is alive", "at", a.at.String())
 		a.failed = 0
 	case err != nil:
 		if a.failed++; a.failed == 1 {
-			p.log.Error("device was not told that the gateway is alive", "at", a.at.String(), "detail", explain(err, fmt.Sprint(a.at)).detail)
+			p.log().Error("device was not told that the gateway is alive", "at", a.at.String(), "detail", explain(err, fmt.Sprint(a.at)).detail)
 			return
 		}
 		a.next = time.Now().Add(p.backoff(a.failed - 1))

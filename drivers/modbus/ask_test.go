@@ -130,7 +130,7 @@ func TestFramesAreLoggedWhileSomebodyWantsIt(t *testing.T) {
 		if err := r.end(); err != nil {
 			t.Error(err)
 		}
-		if n := strings.Count(log.String(), `msg=frame sent=true bytes="`); n != 2 || strings.Count(log.String(), "sent=false") != 2 {
+		if n := strings.Count(log.String(), `msg=frame device=d sent=true bytes="`); n != 2 || strings.Count(log.String(), "sent=false") != 2 {
 			t.Errorf("%d requests logged, want those of two periods:\n%s", n, log.String())
 		}
 	})

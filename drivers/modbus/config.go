@@ -170,7 +170,7 @@ func decodeDevice(e drivers.Endpoint, s conf.Section, f framing) *device {
 		dev.Every = defaultEvery
 	}
 	d := &device{Device: dev}
-	d.trace.log = e.Log.With("device", dev.ID)
+	d.trace.log, d.trace.device = e.Log, dev.ID
 	least, greatest := 1, 247 // Source: MODBUS over Serial Line V1.02, 2.2
 	switch f {
 	case tcp:

@@ -24,7 +24,6 @@ type poller struct {
 	driver  *driver
 	device  *device
 	session *session
-	log     *slog.Logger
 	start   time.Time // of the first period
 
 	blocks []*block // in the order they are asked for; the one that timed out last comes last
@@ -48,10 +47,14 @@ func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
 	}
 	return &poller{
 		driver: d, unseen: unseen, device: dev, session: s, start: start,
-		log:    d.Log.With("endpoint", d.ID, "device", dev.ID, "unit", dev.unit),
 		blocks: plan(dev.points, dev.limits), request: d.request(nil, dev, normal),
 		asked: make(chan chan []drivers.Reading), gone: make(chan struct{}),
 	}
+}
+
+// log is a logger that names the device. It is made where it is needed, which is seldom: one for each device takes memory.
+func (p *poller) log() *slog.Logger {
+	return p.driver.Log.With("endpoint", p.driver.ID, "device", p.device.ID, "unit", p.device.unit)
 }
 
 // run polls at a fixed rate until ctx ends. A poll that took longer than its period is followed by the next at once;
@@ -166,7 +169,7 @@ func (p *poller) shown(readings []drivers.Reading) []drivers.Reading {
 func (p *poller) judge(r *round) {
 	switch {
 	case r.answered && p.silent > 0:
-		p.log.Info("device answers again", "after", r.ended.Sub(p.since))
+		p.log().Info("device answers again", "after", r.ended.Sub(p.since))
 		p.silent = 0
 		for _, b := range p.blocks {
 			if b.fault.silent() {
@@ -176,7 +179,7 @@ func (p *poller) judge(r *round) {
 	case r.over && !r.answered:
 		if p.silent == 0 {
 			p.since = r.ended
-			p.log.Warn("device does not answer", "detail", r.fault.detail)
+			p.log().Warn("device does not answer", "detail", r.fault.detail)
 		}
 		p.silent++
 	}
@@ -236,7 +239,7 @@ func (r *round) rejoin(left, right []*block) []*block {
 
 func (r *round) good(b *block, data []byte, at time.Time) {
 	if b.fault.refused() {
-		r.log.Info("registers are answered again", "block", b.String())
+		r.log().Info("registers are answered again", "block", b.String())
 		r.found = true
 	}
 	b.fault, b.silence, b.retry = fault{}, 0, time.Time{}
@@ -265,7 +268,7 @@ func (r *round) refuse(b *block, f fault, at time.Time) {
 		b.retry = at.Add(r.backoff(b.silence))
 	case f.refused():
 		if !b.fault.refused() {
-			r.log.Warn("registers refused", "block", b.String(), "detail", f.detail)
+			r.log().Warn("registers refused", "block", b.String(), "detail", f.detail)
 		}
 		b.retry = at.Add(slowRetry)
 	}

@@ -19,7 +19,8 @@ const (
 
 // trace keeps the last frames of a device.
 type trace struct {
-	log *slog.Logger // nil: of one who only looks
+	log    *slog.Logger // nil: of one who only looks
+	device string
 
 	mu     sync.Mutex
 	frames []byte    // guarded by mu, as is what follows: of each a head, its bytes and its note, oldest first
@@ -49,7 +50,7 @@ func (t *trace) keep(f drivers.Frame) {
 	t.count++
 	t.mu.Unlock()
 	if logged {
-		t.log.Info("frame", "sent", f.Sent, "bytes", fmt.Sprintf("% x", f.Bytes), "note", f.Note)
+		t.log.Info("frame", "device", t.device, "sent", f.Sent, "bytes", fmt.Sprintf("% x", f.Bytes), "note", f.Note)
 	}
 }
 
