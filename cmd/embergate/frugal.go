@@ -19,7 +19,7 @@ import (
 func frugal() {
 	runtime.MemProfileRate = 0
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(25)
+		debug.SetGCPercent(20)
 	}
 }
 
