@@ -47,7 +47,7 @@ func newPoller(d *driver, dev *device, s *session, start time.Time) *poller {
 	}
 	return &poller{
 		driver: d, unseen: unseen, device: dev, session: s, start: start,
-		blocks: plan(dev.points, dev.limits), request: d.request(nil, dev, normal),
+		blocks: plan(dev.points, dev.limits), request: d.request(context.Background(), dev, normal),
 		asked: make(chan chan []drivers.Reading), gone: make(chan struct{}),
 	}
 }
