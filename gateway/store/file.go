@@ -37,7 +37,7 @@ type file struct {
 
 	turn    chan struct{} // holds one token while somebody writes
 	written atomic.Int64  // bytes, see Store.Written
-	tight   atomic.Int64  // pages that must be freed before it is worth to ask whether the file may shrink
+	tight   atomic.Int64  // pages that must be freed before it is asked again whether the file may shrink
 
 	mu         sync.RWMutex // guards the rest against replace: readers hold it shared
 	db         *sql.DB      // its only connection is conn
@@ -327,7 +327,7 @@ func (f *file) shrink(ctx context.Context, freed int64) {
 		return
 	}
 	if tight := max(shrinkFrom, pages*3/4) - unused; tight > 0 {
-		f.tight.Store(tight)
+		f.tight.Store(min(tight, shrinkBy)) // what limits and history free nobody tells
 		return
 	}
 	select {

@@ -238,3 +238,36 @@ func TestADrainedFileShrinks(t *testing.T) {
 		t.Errorf("%d bytes after draining 20 MB, %v", info.Size(), err)
 	}
 }
+
+// Pages are freed by a limit and by history too, not only by what was delivered.
+func TestAFileThatALimitEmptiedShrinks(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	q := s.Queue("platform", QueueLimit{})
+	appended := func(n, size int) {
+		for range n {
+			if err := q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, size)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	delivered := func() {
+		b, _, err := q.Newest(t.Context())
+		if err == nil {
+			err = q.Remove(t.Context(), b.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	appended(40, 1_000_000)
+	delivered() // here it is full, and is seen to be
+	s.Queue("platform", QueueLimit{Bytes: 100_000})
+	for range 60 { // live data that passes through
+		appended(1, 50_000)
+		delivered()
+	}
+	var pages int64
+	if err := s.series.readers.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil || pages > shrinkFrom+shrinkBy {
+		t.Errorf("%d pages after a limit dropped 40 MB, %v", pages, err)
+	}
+}
