@@ -3,6 +3,7 @@ package modbus
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -30,13 +31,13 @@ func TestTheTurnIsNeitherLostNorGivenTwice(t *testing.T) {
 	}}
 	d := one(t, p, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`)
 	var inside, served, ended atomic.Int64
-	ask := func(s *session, unit uint8) {
+	ask := func(s *session, q *request, unit uint8) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		if unit < 3 {
 			time.AfterFunc(time.Duration(rand.N(2000))*time.Microsecond, cancel)
 		}
-		q := d.request(ctx, d.devices[0], class(rand.N(4)))
+		q.ctx, q.class = ctx, class(rand.N(4))
 		q.unit, q.rest = unit, max(0, time.Duration(unit)-3)*500*time.Microsecond
 		mistake := rand.N(500) == 0
 		q.do = func(c modbus.Client) ([]byte, error) {
@@ -64,8 +65,9 @@ func TestTheTurnIsNeitherLostNorGivenTwice(t *testing.T) {
 				var askers sync.WaitGroup
 				for unit := range uint8(6) {
 					askers.Go(func() {
+						q := d.request(nil, d.devices[0], normal)
 						for range 6 {
-							ask(s, unit)
+							ask(s, q, unit)
 						}
 					})
 				}
@@ -86,6 +88,46 @@ func TestTheTurnIsNeitherLostNorGivenTwice(t *testing.T) {
 	}
 	if served.Load() < 100 || ended.Load() == 0 {
 		t.Errorf("%d were served, and %d ended before", served.Load(), ended.Load())
+	}
+}
+
+// A request is asked again and again; that its context ended in the moment of its turn leaves nothing behind for the next time.
+func TestARequestIsUsedAgainAfterItsTurnCameTooLate(t *testing.T) {
+	d := one(t, &peer{framing: tcp, answer: echo}, tcpURL, `signals: [{id: s, kind: number, at: "holding:7"}]`)
+	s := d.wire.join(d)
+	defer d.wire.leave(s, d)
+	var inside atomic.Int64
+	again := d.request(nil, d.devices[0], normal)
+	again.do = func(modbus.Client) ([]byte, error) {
+		if inside.Add(1) != 1 {
+			t.Error("two have the turn")
+		}
+		defer inside.Add(-1)
+		return nil, nil
+	}
+	for range 2000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		holds := make(chan struct{})
+		holder := d.request(t.Context(), d.devices[0], normal)
+		holder.do = func(modbus.Client) ([]byte, error) {
+			defer inside.Add(-1)
+			inside.Add(1)
+			close(holds)
+			for waiting := false; !waiting; runtime.Gosched() {
+				s.mu.Lock()
+				waiting = len(s.queue) > 0
+				s.mu.Unlock()
+			}
+			cancel()
+			return nil, nil
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); s.ask(holder) }()
+		<-holds
+		again.ctx = ctx
+		s.ask(again)
+		<-done
+		cancel()
 	}
 }
 
