@@ -65,7 +65,7 @@ func TestTheTurnIsNeitherLostNorGivenTwice(t *testing.T) {
 				var askers sync.WaitGroup
 				for unit := range uint8(6) {
 					askers.Go(func() {
-						q := d.request(nil, d.devices[0], normal)
+						q := d.request(t.Context(), d.devices[0], normal)
 						for range 6 {
 							ask(s, q, unit)
 						}
@@ -97,7 +97,7 @@ func TestARequestIsUsedAgainAfterItsTurnCameTooLate(t *testing.T) {
 	s := d.wire.join(d)
 	defer d.wire.leave(s, d)
 	var inside atomic.Int64
-	again := d.request(nil, d.devices[0], normal)
+	again := d.request(t.Context(), d.devices[0], normal)
 	again.do = func(modbus.Client) ([]byte, error) {
 		if inside.Add(1) != 1 {
 			t.Error("two have the turn")
