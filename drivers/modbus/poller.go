@@ -57,15 +57,19 @@ func (p *poller) log() *slog.Logger {
 	return p.driver.Log.With("endpoint", p.driver.ID, "device", p.device.ID, "unit", p.device.unit)
 }
 
-// run polls at a fixed rate until ctx ends. A poll that took longer than its period is followed by the next at once;
+// run polls at a fixed rate until ctx ends; a device that watches for fire or gas also before its first period. A poll that took longer than its period is followed by the next at once;
 // periods that went by without a poll are reported and not made up for.
 func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 	defer close(p.gone)
 	p.timer = time.NewTimer(0)
 	defer p.timer.Stop()
-	every := p.device.Every
-	for slot := time.Duration(0); ; {
-		who, err := p.wait(ctx, time.Until(p.start.Add(slot*every)))
+	every, next := p.device.Every, p.start
+	if p.device.fast {
+		next = time.Now() // nobody knows yet what it sees
+		p.start = p.start.Add(-p.start.Sub(next).Truncate(every))
+	}
+	for slot := time.Duration(0); ; next = p.start.Add(slot * every) {
+		who, err := p.wait(ctx, time.Until(next))
 		if err != nil {
 			return
 		}

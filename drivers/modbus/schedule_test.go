@@ -176,6 +176,29 @@ func TestWiresAreReadInTheSameBeats(t *testing.T) {
 	})
 }
 
+// What watches for fire or gas is read as soon as its wire is connected, and from then on in the beat.
+func TestFastDevicesAreReadAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{framing: tcp, answer: timed(0)}
+		all := configure(t, p.dial, `endpoints: [{modbus: {url: "tcp://h"}, devices: [{id: meter, unit: 1, every: 1s, signals: [{id: s, kind: number, at: "holding:0"}]},
+			{id: smoke, unit: 2, every: 1s, signals: [{id: s, kind: smoke, at: "discrete:1"}]}, {id: gas, unit: 3, every: 300ms, signals: [{id: s, kind: gas_lel, at: "holding:0"}]}]}]`)
+		began := time.Now()
+		time.Sleep(120 * time.Millisecond)
+		r := start(t, all[0])
+		time.Sleep(2 * time.Second)
+		r.end()
+		for signal, want := range map[string][]time.Duration{"meter.s": {1000, 2000}, "smoke.s": {120, 1000, 2000}, "gas.s": {120, 400, 700, 1000, 1300, 1600, 1900}} {
+			var at []time.Duration
+			for _, reading := range r.all()[signal] {
+				at = append(at, reading.Time.Sub(began)/time.Millisecond)
+			}
+			if !slices.Equal(at, want) {
+				t.Errorf("%s was read at %d, want %d", signal, at, want)
+			}
+		}
+	})
+}
+
 // Row MB25.
 func TestFastDevicesAreNotBehindALongMeter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
