@@ -77,31 +77,41 @@ func (a *account) take(life int, d *life) {
 	}
 }
 
+// arrived waits until every point has arrived, and what else is asked holds: for as long as the missing become fewer, since a long
+// run leaves a million of them, and a loaded machine sends slowly.
+func (a *account) arrived(p *receiver, from *life, rest func(have map[string]string) error) {
+	a.t.Helper()
+	for less, before := true, len(a.points); less; {
+		less = false
+		eventually(a.t, "everything committed has arrived", func() error {
+			have := p.copy()
+			missing := a.missing(have)
+			if len(missing) == 0 {
+				return rest(have)
+			}
+			if len(missing) < before {
+				less, before = true, len(missing)
+				return nil
+			}
+			return fmt.Errorf("%d of %d points are not at the platform, such as %s\n%s", len(missing), len(a.points), missing[0], from.complaint())
+		})
+	}
+}
+
 // settle lets one more life send what is left, and counts at the platform and the phone.
 func (a *account) settle(p *receiver, config string) {
 	a.t.Helper()
 	last := startLife(a.t, config, 0)
 	last.isReady()
 	owed := a.events
-	for less, before := true, len(a.points); less; { // a long run leaves a million points: as long as they become fewer
-		less = false
-		eventually(a.t, "everything committed has arrived", func() error {
-			have := p.copy()
-			if missing := a.missing(have); len(missing) > 0 {
-				if len(missing) < before {
-					less, before = true, len(missing)
-					return nil
-				}
-				return fmt.Errorf("%d of %d points are not at the platform, such as %s", len(missing), len(a.points), missing[0])
+	a.arrived(p, last, func(have map[string]string) error {
+		for what, n := range surplus(have, owed) {
+			if n < 0 {
+				return fmt.Errorf("the platform lacks %d events %s", -n, what)
 			}
-			for what, n := range surplus(have, owed) {
-				if n < 0 {
-					return fmt.Errorf("the platform lacks %d events %s", -n, what)
-				}
-			}
-			return p.told(owed)
-		})
-	}
+		}
+		return p.told(owed)
+	})
 	if err := last.stop(); err != nil {
 		a.t.Errorf("the last life ended with %v\n%s", err, last.complaint())
 	}
