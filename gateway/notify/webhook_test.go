@@ -297,13 +297,13 @@ func TestNoSecretIsSaid(t *testing.T) {
 	note(hook(t, "http://"+user+":"+password+"@127.0.0.1:1/?key="+key+"%zz\x7f", time.Second).Send(context.Background(), Message{}))
 	for _, code := range []int{400, 410, 503} {
 		var log bytes.Buffer
-		h, s := serve(t, status(code))
+		_, s := serve(t, status(code))
 		address := strings.Replace(s.URL, "http://", "http://"+user+":"+password+"@", 1) + "/?key=" + key
 		c := read(t, fmt.Sprintf(`[{id: h, webhook: {url: %q, secret: %s}}]`, address, secret), Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 		box := &outbox{}
 		box.put(c.Compose(alarm.Event{ID: "e", Type: "test", Time: noon}, noon, nil)...)
 		stop := start(t, c, box)
-		for deadline := time.Now().Add(20 * time.Second); h.count() == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(20 * time.Second); c.Status()[0].LastError == "" && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		}
 		stop()
 		fmt.Fprintf(&heard, "%s %+v %+v", log.String(), c.Status(), box.messages)
