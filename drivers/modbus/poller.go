@@ -57,8 +57,9 @@ func (p *poller) log() *slog.Logger {
 	return p.driver.Log.With("endpoint", p.driver.ID, "device", p.device.ID, "unit", p.device.unit)
 }
 
-// run polls at a fixed rate until ctx ends; a device that watches for fire or gas also before its first period. A poll that took longer than its period is followed by the next at once;
-// periods that went by without a poll are reported and not made up for.
+// run polls at a fixed rate until ctx ends; a device that watches for fire or gas also before its first period. A poll that
+// took longer than its period is followed by the next at once; periods that went by without a poll are reported and not made up
+// for.
 func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 	defer close(p.gone)
 	p.timer = time.NewTimer(0)

@@ -62,9 +62,7 @@ type request struct {
 	pdu     *modbus.ProtocolDataUnit // sent as it is, instead of do
 	ctx     context.Context          // of who asks: once it ended nobody wants the answer
 	queued  time.Time
-	served  bool          // it has the turn; guarded by the session's mu, as is waits
-	waits   bool          // it is to be told when it has it
-	turned  chan struct{} // capacity 1: told that it has the turn, where it has to wait. Made when it first has to
+	turned  chan struct{} // capacity 1: told that it has the turn. Made when it is first asked
 }
 
 // answer is what became of a request.
@@ -234,10 +232,8 @@ func (s *session) give(now time.Time) {
 	}
 	r := s.queue[i]
 	s.queue = slices.Delete(s.queue, i, i+1)
-	s.busy, s.since, r.served = true, now, true
-	if r.waits {
-		r.turned <- struct{}{}
-	}
+	s.busy, s.since = true, now
+	r.turned <- struct{}{}
 }
 
 func (s *session) giveAgain() {
@@ -279,7 +275,7 @@ func (r *request) turn(now time.Time) class {
 // ask carries a request out when it has its turn, and returns before that where the request's context or the session ends. Whoever
 // has the turn finishes: an exchange that is cut short would leave its reply to the next.
 func (s *session) ask(r *request) answer {
-	r.queued, r.served, r.waits = time.Now(), false, false
+	r.queued = time.Now()
 	if err := s.wait(r); err != nil {
 		return answer{err: err, began: r.queued, ended: time.Now()}
 	}
@@ -293,6 +289,9 @@ func (s *session) ask(r *request) answer {
 
 // wait returns when the request has its turn, or with the error for which it will have none.
 func (s *session) wait(r *request) error {
+	if r.turned == nil {
+		r.turned = make(chan struct{}, 1)
+	}
 	s.mu.Lock()
 	if len(s.queue) >= mostWaiting {
 		s.mu.Unlock()
@@ -300,14 +299,7 @@ func (s *session) wait(r *request) error {
 	}
 	s.queue = append(s.queue, r)
 	s.give(r.queued)
-	if r.waits = !r.served; r.waits && r.turned == nil {
-		r.turned = make(chan struct{}, 1)
-	}
-	waits := r.waits
 	s.mu.Unlock()
-	if !waits {
-		return nil
-	}
 	select {
 	case <-r.turned:
 		return nil
@@ -326,10 +318,11 @@ func (s *session) wait(r *request) error {
 func (s *session) withdraw(r *request) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.served {
+	i := slices.Index(s.queue, r)
+	if i < 0 {
 		return false
 	}
-	s.queue = slices.DeleteFunc(s.queue, func(other *request) bool { return other == r })
+	s.queue = slices.Delete(s.queue, i, i+1)
 	return true
 }
 
