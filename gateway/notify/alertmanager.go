@@ -11,7 +11,7 @@ import (
 
 	"embergate/drivers/conf"
 	"embergate/drivers/i18n"
-	"embergate/gateway/alarm"
+	"embergate/gateway/store"
 )
 
 // alertmanagerSettings are a Prometheus Alertmanager.
@@ -123,7 +123,7 @@ func ended(m Message) (time.Time, bool) {
 		return *a.ClearedAt, true
 	case a.ClosedAt != nil:
 		return *a.ClosedAt, true
-	case !a.Active(), m.Event == alarm.EventCleared, m.Event == alarm.EventFaultCleared, m.Event == alarm.EventReset, m.Event == alarm.EventClosed:
+	case !a.Active(), store.Ends(m.Event):
 		return m.Time, true
 	default:
 		return time.Time{}, false

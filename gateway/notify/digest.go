@@ -128,7 +128,7 @@ func (g group) line(onePlace bool, lang i18n.Lang) string {
 	if onePlace {
 		a.ZonePath = ""
 	}
-	if begins(first.Event) && ends(last.Event) && len(g) > 1 {
+	if begins(first.Event) && store.Ends(last.Event) && len(g) > 1 {
 		a.Value, a.Unit = first.Alarm.Value, first.Alarm.Unit
 		return cut(lang.Say("%[1]s from %[2]s to %[3]s, it is over", subject(&a), first.Time.Format(time.TimeOnly), last.Time.Format(time.TimeOnly)), longestLine)
 	}
@@ -136,12 +136,3 @@ func (g group) line(onePlace bool, lang i18n.Lang) string {
 }
 
 func begins(event string) bool { return event == alarm.EventRaised || event == alarm.EventFaultRaised }
-
-// ends tells whether an event ends an alarm.
-func ends(event string) bool {
-	switch event {
-	case alarm.EventCleared, alarm.EventFaultCleared, alarm.EventReset, alarm.EventClosed:
-		return true
-	}
-	return false
-}

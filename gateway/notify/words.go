@@ -9,6 +9,7 @@ import (
 
 	"embergate/drivers/i18n"
 	"embergate/gateway/alarm"
+	"embergate/gateway/store"
 	"embergate/rules"
 )
 
@@ -251,8 +252,11 @@ const (
 
 // severity of a message; in doubt the highest.
 func (m Message) severity() severity {
+	if store.Ends(m.Event) {
+		return good
+	}
 	switch m.Event {
-	case alarm.EventAcknowledged, alarm.EventCleared, alarm.EventFaultCleared, alarm.EventReset, alarm.EventClosed, "drill.ended":
+	case alarm.EventAcknowledged, "drill.ended":
 		return good
 	case "test", "drill.started":
 		return notice
