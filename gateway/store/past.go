@@ -56,14 +56,11 @@ func OpenPast(ctx context.Context, dir string) (*Past, error) {
 }
 
 func (p *Past) open(ctx context.Context) error {
-	var version int
-	if err := p.db.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
+	version, err := seriesSchema.version(ctx, p.db)
+	if err != nil {
 		return err
 	}
-	switch {
-	case version > len(seriesSchema.migrations):
-		return fmt.Errorf("schema version %d, this program knows %d: %w", version, len(seriesSchema.migrations), ErrNewer)
-	case version < 2:
+	if version < 2 {
 		return fmt.Errorf("it has no history yet: %w", fs.ErrNotExist)
 	}
 	var first sql.NullInt64
@@ -74,7 +71,7 @@ func (p *Past) open(ctx context.Context) error {
 	if first.Valid {
 		p.exact = ((first.Int64>>numberBits)*slotTicks + hourTicks - 1) / hourTicks
 	}
-	_, err := collect(ctx, p.db, func(rows *sql.Rows) (none struct{}, err error) {
+	_, err = collect(ctx, p.db, func(rows *sql.Rows) (none struct{}, err error) {
 		var number int64
 		var name string
 		err = rows.Scan(&number, &name)
