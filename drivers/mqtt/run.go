@@ -304,13 +304,17 @@ const (
 	kicksToTell  = 3
 )
 
+// closings are what reading and writing say of a connection that the broker closed; net.ErrClosed comes from a write after paho read
+// the end.
+var closings = []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed}
+
 // explain adds to the loss of a connection what the losses before tell. Who was taken over can always connect again.
 func (d *driver) explain(err error, connected, now time.Time) error {
 	if connected.IsZero() {
 		d.kicks = nil
 		return err
 	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+	if !slices.ContainsFunc(closings, func(closing error) bool { return errors.Is(err, closing) }) {
 		return err
 	}
 	if now.Sub(connected) > kickedWithin {
