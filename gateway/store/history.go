@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,8 +40,7 @@ type History struct {
 	heard   time.Time // when the latest readings came
 	dropped int       // changes that had no room
 
-	numbers []int64 // of signals in history_signals, 0 where not yet known; guarded by the writer of series
-	given   []int   // where numbers were given in a transaction that is not yet on disk; the same
+	numbers []int64 // of signals in history_signals, as many as are on disk for certain; guarded by the writer of series
 }
 
 // track is what one signal said last: what a reading is held against, in one line of a processor's cache.
@@ -282,7 +282,8 @@ func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
 	}
 	h.moving <- struct{}{}
 	defer func() { <-h.moving }()
-	taken := h.take(ticks(now))
+	taken, names := h.take(ticks(now))
+	var numbers []int64
 	err := h.store.series.write(ctx, func(tx *sql.Tx) error {
 		// More than one chunk has the same row where the clock was set back, and where the gateway was started again.
 		insert, err := tx.Prepare(`INSERT INTO history_raw VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = CAST(body || excluded.body AS BLOB)`)
@@ -290,22 +291,16 @@ func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
 			return err
 		}
 		defer insert.Close()
-		give, err := tx.Prepare(`INSERT INTO history_signals (name) VALUES (?) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id`)
-		if err != nil {
+		if numbers, err = h.numbersOf(tx, names); err != nil {
 			return err
 		}
-		defer give.Close()
-		for _, i := range h.given { // by one that failed
-			h.numbers[i] = 0
-		}
-		h.given = nil
 		for i := range taken {
-			if err := h.write(insert, give, p, &taken[i]); err != nil {
+			if err := taken[i].write(insert, p, numbers); err != nil {
 				return err
 			}
 		}
 		return nil
-	}, func() { h.given = nil })
+	}, func() { h.numbers = numbers })
 	if err == nil {
 		return nil
 	}
@@ -316,52 +311,68 @@ func (h *History) flush(ctx context.Context, p *packer, now time.Time) error {
 	return fmt.Errorf("store: write history: %w", err)
 }
 
-// take takes what is to be written out of memory.
-func (h *History) take(now int64) []stretch {
+// take takes what is to be written out of memory, with the names of the signals in it.
+func (h *History) take(now int64) (taken []stretch, names []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.continueLocked(now)
-	taken := h.waiting
-	h.waiting = nil
-	return taken
+	taken, h.waiting = h.waiting, nil
+	return taken, h.names
 }
 
-// write writes what signals said in one stretch.
-func (h *History) write(insert, give *sql.Stmt, p *packer, s *stretch) error {
-	h.mu.Lock()
-	names := h.names
-	h.mu.Unlock()
-	h.numbers = append(h.numbers, make([]int64, len(names)-len(h.numbers))...)
+// numbersOf answers the numbers of signals in the file, and gives one to each that has none.
+func (h *History) numbersOf(tx *sql.Tx, names []string) ([]int64, error) {
+	if len(names) == len(h.numbers) {
+		return h.numbers, nil
+	}
+	numbers := append(slices.Clone(h.numbers), make([]int64, len(names)-len(h.numbers))...)
+	place := map[string]int{}
+	for some := range slices.Chunk(names[len(h.numbers):], signalsAtOnce) {
+		values := make([]any, len(some))
+		for i, name := range some {
+			values[i], place[name] = name, len(h.numbers)+len(place)
+		}
+		if _, err := tx.Exec(`INSERT OR IGNORE INTO history_signals (name) VALUES (?)`+strings.Repeat(`, (?)`, len(some)-1), values...); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := tx.Query(`SELECT id, name FROM history_signals`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var number int64
+		var name sql.RawBytes
+		if err := rows.Scan(&number, &name); err != nil {
+			return nil, err
+		}
+		if i, ok := place[string(name)]; ok {
+			numbers[i] = number
+		}
+	}
+	return numbers, rows.Err()
+}
+
+// forget makes all numbers be asked again: the file is another. The caller is the writer of series.
+func (h *History) forget() { h.numbers = nil }
+
+// write writes what signals with these numbers said.
+func (s *stretch) write(insert *sql.Stmt, p *packer, numbers []int64) error {
 	var row []byte
-	return s.each(len(names), func(i int, list []entry) error {
-		number, err := h.number(give, i, names[i])
-		if err != nil || number >= 1<<numberBits { // so many names the site never had at once
-			return err
+	return s.each(len(numbers), func(i int, list []entry) error {
+		if numbers[i] >= 1<<numberBits { // so many names the site never had at once
+			return nil
 		}
 		for _, c := range s.pieces(list) {
 			row = framed(row[:0], p.raw(c))
-			if _, err := insert.Exec(rowOfSlot(c.from/slotTicks, number), row); err != nil {
+			if _, err := insert.Exec(rowOfSlot(c.from/slotTicks, numbers[i]), row); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 }
-
-// number is the number of a signal in the file.
-func (h *History) number(give *sql.Stmt, i int, name string) (number int64, err error) {
-	if number = h.numbers[i]; number > 0 {
-		return number, nil
-	}
-	if err := give.QueryRow(name).Scan(&number); err != nil {
-		return 0, err
-	}
-	h.numbers[i], h.given = number, append(h.given, i)
-	return number, nil
-}
-
-// forget makes all numbers be asked again: the file is another. The caller is the writer of series.
-func (h *History) forget() { clear(h.numbers) }
 
 // rowOfSlot is the row of a signal's changes. Eight slots are a period of five minutes; an earlier version had one row of a
 // period, as period << 20 | signal: that of its first slot.

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -14,7 +13,7 @@ import (
 // that was: changes go only when their minutes are made.
 func (h *History) rollUp(ctx context.Context, p *packer, now time.Time) error {
 	current := ticks(now) / hourTicks
-	rolled, numbers, err := h.rolled(ctx)
+	rolled, err := h.rolled(ctx)
 	if err != nil {
 		return fmt.Errorf("store: hours of history: %w", err)
 	}
@@ -28,6 +27,10 @@ func (h *History) rollUp(ctx context.Context, p *packer, now time.Time) error {
 		if hour >= current {
 			return nil
 		}
+		numbers, err := h.allNumbers(ctx)
+		if err != nil {
+			return fmt.Errorf("store: hours of history: %w", err)
+		}
 		// The last signal is written last, so a hour that was interrupted is made again as a whole.
 		for n := 0; n < len(numbers); n += signalsAtOnce {
 			if err := h.rollUpSome(ctx, p, hour, numbers[n:min(n+signalsAtOnce, len(numbers))]); err != nil {
@@ -40,17 +43,21 @@ func (h *History) rollUp(ctx context.Context, p *packer, now time.Time) error {
 	}
 }
 
-// rolled answers the newest hour that has its minutes, and the numbers of all signals.
-func (h *History) rolled(ctx context.Context) (hour int64, numbers []int64, err error) {
+// rolled answers the newest hour that has its minutes.
+func (h *History) rolled(ctx context.Context) (hour int64, err error) {
 	err = h.store.series.read(ctx, func(db *sql.DB) error {
-		err := db.QueryRowContext(ctx, `SELECT hour FROM history_rolled`).Scan(&hour)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
+		return db.QueryRowContext(ctx, `SELECT COALESCE(MAX(hour), 0) FROM history_rolled`).Scan(&hour)
+	})
+	return hour, err
+}
+
+// allNumbers are the numbers of all signals.
+func (h *History) allNumbers(ctx context.Context) (numbers []int64, err error) {
+	err = h.store.series.read(ctx, func(db *sql.DB) error {
 		numbers, err = collect(ctx, db, func(rows *sql.Rows) (n int64, err error) { return n, rows.Scan(&n) }, `SELECT id FROM history_signals ORDER BY id`)
 		return err
 	})
-	return hour, numbers, err
+	return numbers, err
 }
 
 // hourWithChanges is the first hour, this one or after it, that may have changes; what began a little before an hour may
@@ -126,7 +133,7 @@ func (h *History) rollUpSome(ctx context.Context, p *packer, at int64, numbers [
 
 // expire drops what is too old, some at a time; changes only where their hour has its minutes.
 func (h *History) expire(ctx context.Context, now time.Time) error {
-	rolled, _, err := h.rolled(ctx)
+	rolled, err := h.rolled(ctx)
 	if err != nil {
 		return fmt.Errorf("store: hours of history: %w", err)
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"iter"
 	"math"
 	"slices"
 )
@@ -63,30 +64,40 @@ func (s *stretch) add(i int32, at int64, code uint8, value float64) {
 	s.n, s.signal, s.at = s.n+1, i, since
 }
 
-// changes are what was said, by the signal's number in memory; times are since the stretch's from.
-func (s *stretch) changes(yield func(i int32, e entry) bool) {
-	for _, block := range s.blocks {
-		i, at := int32(-1), int32(0)
-		for r := (cursor{b: block}); len(r.b) > 0; {
-			head := r.byte()
-			if head&headNext != 0 {
-				i++
-			} else {
-				i = int32(r.uvarint())
-			}
-			if head&headSame == 0 {
-				at += int32(r.varint())
-			}
-			e := entry{at: at, code: head & headCode}
-			switch {
-			case e.code >= codeBad:
-			case head&headWhole != 0:
-				e.value = math.Float64frombits(binary.LittleEndian.Uint64(r.take(8)))
-			default:
-				e.value = float64(math.Float32frombits(binary.LittleEndian.Uint32(r.take(4))))
-			}
-			if !yield(i, e) {
-				return
+// changes are what signals from first to before last said, by their numbers in memory; times are since the stretch's from.
+func (s *stretch) changes(first, last int32) iter.Seq2[int32, entry] {
+	return func(yield func(i int32, e entry) bool) {
+		for _, b := range s.blocks {
+			i, at := int32(-1), int32(0)
+			for n := 0; n < len(b); {
+				head := b[n]
+				n++
+				if head&headNext != 0 {
+					i++
+				} else {
+					signal, size := binary.Uvarint(b[n:])
+					i, n = int32(signal), n+size
+				}
+				if head&headSame == 0 {
+					since, size := binary.Varint(b[n:])
+					at, n = at+int32(since), n+size
+				}
+				e := entry{at: at, code: head & headCode}
+				switch {
+				case e.code >= codeBad:
+				case head&headWhole != 0:
+					e.value = math.Float64frombits(binary.LittleEndian.Uint64(b[n:]))
+					n += 8
+				default:
+					e.value = float64(math.Float32frombits(binary.LittleEndian.Uint32(b[n:])))
+					n += 4
+				}
+				if i < first || i >= last {
+					continue
+				}
+				if !yield(i, e) {
+					return
+				}
 			}
 		}
 	}
@@ -99,10 +110,8 @@ func (s *stretch) seen(until int64) stretch {
 
 // of is what one signal said.
 func (s *stretch) of(signal int32) (list []entry) {
-	for i, e := range s.changes {
-		if i == signal {
-			list = append(list, e)
-		}
+	for _, e := range s.changes(signal, signal+1) {
+		list = append(list, e)
 	}
 	return list
 }
@@ -111,7 +120,7 @@ func (s *stretch) of(signal int32) (list []entry) {
 // returns.
 func (s *stretch) each(signals int, do func(i int, list []entry) error) error {
 	counts := make([]int, signals)
-	for i := range s.changes {
+	for i := range s.changes(0, int32(signals)) {
 		counts[i]++
 	}
 	var memory []entry
@@ -127,10 +136,8 @@ func (s *stretch) each(signals int, do func(i int, list []entry) error) error {
 			lists[i] = memory[n : n : n+counts[i]]
 			n += counts[i]
 		}
-		for i, e := range s.changes {
-			if int(i) >= first && int(i) < last {
-				lists[i] = append(lists[i], e)
-			}
+		for i, e := range s.changes(int32(first), int32(last)) {
+			lists[i] = append(lists[i], e)
 		}
 		for i := first; i < last; i++ {
 			if len(lists[i]) == 0 {

@@ -62,7 +62,7 @@ func TestTheLogOfMemoryKeepsEveryChange(t *testing.T) {
 	if err != nil || next != signals {
 		t.Errorf("%d signals said something: %v", next, err)
 	}
-	for range seen.changes {
+	for range seen.changes(0, math.MaxInt32) {
 		seenN--
 	}
 	if seenN != 0 {
