@@ -363,7 +363,7 @@ func TestStateChangesAreOneLineOfTheLog(t *testing.T) {
 		r.end()
 		want := `level=WARN msg="device does not answer" endpoint=e0 device=d unit=1 detail="holding 7: no answer"
 level=WARN msg="registers refused" endpoint=e0 device=d unit=1 block="holding 9" detail="holding 9: exception 2: illegal data address"
-level=INFO msg="device answers again" endpoint=e0 device=d unit=1 after=33s
+level=INFO msg="device answers again" endpoint=e0 device=d unit=1 after=33.05s
 level=INFO msg="registers are answered again" endpoint=e0 device=d unit=1 block="holding 9"
 `
 		if log.String() != want {

@@ -17,6 +17,7 @@ const (
 	slowRetry   = time.Minute            // before what a unit refused is asked for again
 	mostBusy    = 3                      // how often a busy unit is asked again in one poll
 	busyPause   = 100 * time.Millisecond // before a busy unit is asked again; doubles
+	behind      = 50 * time.Millisecond  // the others, a unit that does not answer is probed
 )
 
 // poller reads one device on time.
@@ -69,7 +70,7 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		next = time.Now() // nobody knows yet what it sees
 		p.start = p.start.Add(-p.start.Sub(next).Truncate(every))
 	}
-	for slot := time.Duration(0); ; next = p.start.Add(slot * every) {
+	for slot := time.Duration(0); ; next = p.due(slot) {
 		who, err := p.wait(ctx, time.Until(next))
 		if err != nil {
 			return
@@ -91,7 +92,7 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		now := time.Since(p.start) / every
 		switch {
 		case p.silent > 0:
-			slot = (time.Since(p.start) + p.backoff(p.silent) + every - 1) / every
+			slot = (time.Since(p.start) + p.backoff(p.silent) - behind + every - 1) / every
 		case early:
 			slot = min(slot, now+1)
 		case now <= slot+1:
@@ -101,6 +102,16 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 			slot = now
 		}
 	}
+}
+
+// due is when a period begins. A probe of a unit that does not answer is a little behind those who are due with it: in the same
+// instant it might have its turn first, and they would wait for its timeout.
+func (p *poller) due(slot time.Duration) time.Time {
+	at := p.start.Add(slot * p.device.Every)
+	if p.silent > 0 {
+		at = at.Add(behind)
+	}
+	return at
 }
 
 // wait returns when the time is up, or with who asks for a poll before.
