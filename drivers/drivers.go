@@ -54,12 +54,12 @@ type Reading struct {
 	Signal   string    // device.signal
 	Time     time.Time // when the reply or message arrived, with Go's monotonic part; or the payload's own time
 	Value    float64   // in the unit of the signal's kind; 0 where Quality is Bad
-	Quality  Quality
-	Reason   Reason // "" where Quality is Good
-	Detail   string // what the device or the wire said, in English, for the installer: exception 2: illegal data address
-	Raw      []byte // the bytes the value was made of, as on the wire; may be nil
-	Retained bool   // an MQTT retained message: it restores state, and raises nothing new
-	OwnTime  bool   // Time is what the payload says, and can be right; else when it arrived
+	Reason   Reason    // "" where Quality is Good
+	Detail   string    // what the device or the wire said, in English, for the installer: exception 2: illegal data address
+	Raw      []byte    // the bytes the value was made of, as on the wire; may be nil
+	Quality  Quality   // here and not above, so that a reading is eight bytes shorter
+	Retained bool      // an MQTT retained message: it restores state, and raises nothing new
+	OwnTime  bool      // Time is what the payload says, and can be right; else when it arrived
 }
 
 // Driver reads the devices of one endpoint.
