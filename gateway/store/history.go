@@ -351,7 +351,13 @@ func (h *History) numbersOf(tx *sql.Tx, names []string) ([]int64, error) {
 			numbers[i] = number
 		}
 	}
-	return numbers, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	if i := slices.Index(numbers, 0); i >= 0 {
+		return nil, fmt.Errorf("%w: signal %s is in the index of history_signals and not in its rows", errDamaged, names[i])
+	}
+	return numbers, nil
 }
 
 // forget makes all numbers be asked again: the file is another. The caller is the writer of series.

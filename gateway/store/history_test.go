@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -370,4 +371,25 @@ func TestAChartIsWholeWhileHistoryIsWritten(t *testing.T) {
 			t.Fatalf("%+v %v", buckets, err)
 		}
 	}
+}
+
+// A name whose bytes changed on the disk is still in the index of names, where SQLite's quick check does not look.
+func TestASignalWhoseNameIsDamagedHasHistory(t *testing.T) {
+	dir := t.TempDir()
+	r := newRecorder(t, dir)
+	r.says(noon, "a.n", 1)
+	r.keep(noon.Add(time.Minute))
+	var page int
+	if err := r.s.series.readers.QueryRow(`SELECT rootpage FROM sqlite_schema WHERE name = 'history_signals'`).Scan(&page); err != nil {
+		t.Fatal(err)
+	}
+	r.s.Close()
+	damage(t, filepath.Join(dir, SeriesFile), func(b []byte) []byte {
+		copy(b[page*pageSize-len("a.n"):page*pageSize], "a.o")
+		return b
+	})
+	r = newRecorder(t, dir)
+	r.says(noon.Add(2*time.Minute), "a.n", 2)
+	r.keep(noon.Add(3 * time.Minute))
+	r.wants("a.n", noon.Add(2*time.Minute), noon.Add(3*time.Minute), 1, "12:02:00 2 2 2 2 good 60 bad 0")
 }
