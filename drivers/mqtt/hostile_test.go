@@ -70,9 +70,20 @@ func FuzzBroker(f *testing.F) {
 type polite string
 
 func (then polite) dial(context.Context, *tls.Config) (net.Conn, error) {
+	return answers(welcome, granted, acked+string(then))
+}
+
+// hasty is one that says it before it has heard our birth.
+type hasty string
+
+func (then hasty) dial(context.Context, *tls.Config) (net.Conn, error) {
+	return answers(welcome, granted+string(then))
+}
+
+func answers(all ...string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	go func() {
-		for _, answer := range []string{welcome, granted, acked + string(then)} {
+		for _, answer := range all {
 			packets.ReadPacket(theirs)
 			io.WriteString(theirs, answer)
 		}
@@ -92,5 +103,18 @@ func TestWhatNoBrokerSendsEndsTheConnection(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
+	}
+}
+
+// What ends the connection while we say that we are online is told, not that we could not say it.
+func TestWhyAConnectionWasLostIsToldWhereABirthFails(t *testing.T) {
+	for says, want := range map[hasty]error{"\x34\x09\x00\x04home\x00\x01x": mqttconn.ErrPacket, "\xe0\x00": io.EOF} {
+		for range 50 {
+			synctest.Test(t, func(t *testing.T) {
+				if err := converse(t, says.dial); !errors.Is(err, want) {
+					t.Errorf("%q: %v", says, err)
+				}
+			})
+		}
 	}
 }

@@ -103,7 +103,7 @@ func (s *session) setup(ctx context.Context) {
 	s.connected = time.Now()
 	refused, err := s.subscribe(ctx)
 	if err != nil {
-		s.fail(fmt.Errorf("subscribe: %w", err))
+		s.failed(ctx, fmt.Errorf("subscribe: %w", err))
 		return
 	}
 	s.subscribed <- refused
@@ -111,8 +111,20 @@ func (s *session) setup(ctx context.Context) {
 		return
 	}
 	if err := s.publish(ctx, c.StatusTopic, true, []byte("online")); err != nil {
-		s.fail(fmt.Errorf("publish %s: %w", c.StatusTopic, err))
+		s.failed(ctx, fmt.Errorf("publish %s: %w", c.StatusTopic, err))
 	}
+}
+
+// failed ends the session for what failed; where the connection was lost before, for why it was, which paho says a moment later.
+func (s *session) failed(ctx context.Context, err error) {
+	if !s.client.IsConnectionOpen() {
+		select {
+		case <-s.gone.Done():
+		case <-ctx.Done():
+		case <-time.After(enqueueTimeout):
+		}
+	}
+	s.fail(err)
 }
 
 // subscriptions are the filters with their QoS: of our devices as configured, of those that are only looked for, 0.
@@ -304,9 +316,8 @@ const (
 	kicksToTell  = 3
 )
 
-// closings are what reading and writing say of a connection that the broker closed; net.ErrClosed comes from a write after paho read
-// the end.
-var closings = []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed}
+// closings are what reading and writing say of a connection that the broker closed.
+var closings = []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE}
 
 // explain adds to the loss of a connection what the losses before tell. Who was taken over can always connect again.
 func (d *driver) explain(err error, connected, now time.Time) error {
