@@ -92,7 +92,7 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 		now := time.Since(p.start) / every
 		switch {
 		case p.silent > 0:
-			slot = (time.Since(p.start) + p.backoff(p.silent) - behind + every - 1) / every
+			slot = now + (p.backoff(p.silent)+every-1)/every
 		case early:
 			slot = min(slot, now+1)
 		case now <= slot+1:
@@ -109,7 +109,7 @@ func (p *poller) run(ctx context.Context, emit func([]drivers.Reading)) {
 func (p *poller) due(slot time.Duration) time.Time {
 	at := p.start.Add(slot * p.device.Every)
 	if p.silent > 0 {
-		at = at.Add(behind)
+		at = at.Add(min(behind, p.device.Every/2))
 	}
 	return at
 }
@@ -130,7 +130,7 @@ func (p *poller) wait(ctx context.Context, d time.Duration) (who chan []drivers.
 	return who, ctx.Err()
 }
 
-// backoff is the pause after n polls without an answer: twice the period, doubling up to mostBackoff.
+// backoff is the pause after n polls without an answer: twice the period, doubling up to mostBackoff, and a period at least.
 func (p *poller) backoff(n int) time.Duration {
 	pause := p.device.Every
 	for range n {
@@ -281,7 +281,7 @@ func (r *round) refuse(b *block, f fault, at time.Time) {
 	case f.silent():
 		r.over, r.fault, r.stuck = true, f, b
 		b.silence++
-		b.retry = at.Add(r.backoff(b.silence))
+		b.retry = at.Add(r.backoff(b.silence) - r.device.Every) // the period that begins then is the first to ask
 	case f.refused():
 		if !b.fault.refused() {
 			r.log().Warn("registers refused", "block", b.String(), "detail", f.detail)

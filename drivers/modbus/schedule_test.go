@@ -103,6 +103,33 @@ func TestAProbeIsBehindThoseWhoAreDueWithIt(t *testing.T) {
 	})
 }
 
+// Nor may it go between the blocks of one that has answered.
+func TestAProbeDoesNotGoBetweenTheBlocksOfAPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+			if unit == 1 {
+				return reply{}
+			}
+			return timed(60*time.Millisecond)(unit, pdu) // the probe is due within the first block
+		}}
+		r := start(t, configure(t, p.dial, `endpoints: [{modbus: {url: "tcp://h", timeout: 500ms}, devices: [{id: dead, unit: 1, every: 1s, signals: [{id: s, kind: number, at: "holding:0"}]},
+			{id: smoke, unit: 2, every: 1s, signals: [{id: s, kind: smoke, at: "discrete:1"}, {id: t, kind: smoke, at: "discrete:5000"}]}]}]`)[0])
+		time.Sleep(10 * time.Minute)
+		r.end()
+		for _, signal := range []string{"smoke.s", "smoke.t"} {
+			got := r.all()[signal][3:] // the first polls of the dead unit are no probes
+			for i := 1; i < len(got); i++ {
+				if gap := got[i].Time.Sub(got[i-1].Time); gap != time.Second {
+					t.Errorf("%s was not read for %v", signal, gap)
+				}
+			}
+		}
+		if n := len(r.all()["dead.s"]); n < 20 {
+			t.Errorf("%d probes", n)
+		}
+	})
+}
+
 // Row MB05: a dead unit is probed with back-off.
 func TestDeadUnitIsProbedWithBackOffAndComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -115,7 +142,7 @@ func TestDeadUnitIsProbedWithBackOffAndComesBack(t *testing.T) {
 			at = append(at, q.at.Sub(began).Round(10*time.Millisecond).String())
 		}
 		// the first poll is tried twice; then once after 2, 4, 8, 16, 30 and 30 s, a little behind the beat of the period
-		if want := "20ms 540ms 3.05s 8.05s 17.05s 34.05s 1m5.05s 1m36.05s"; strings.Join(at, " ") != want {
+		if want := "20ms 540ms 3.05s 7.05s 15.05s 31.05s 1m1.05s 1m31.05s"; strings.Join(at, " ") != want {
 			t.Errorf("probes at %s, want %s", strings.Join(at, " "), want)
 		}
 		p.become(echo)
@@ -130,6 +157,67 @@ func TestDeadUnitIsProbedWithBackOffAndComesBack(t *testing.T) {
 			t.Errorf("%d polls in 10 s after it came back", n)
 		}
 	})
+}
+
+// Row MB05: a back-off is whole periods, and one where that is longer than the longest back-off; who answers again is asked
+// once a period at once.
+func TestBackOffIsInWholePeriods(t *testing.T) {
+	for every, want := range map[string]string{
+		"20ms": "0s 500ms 1.05s 1.63s 1.64s 1.66s 1.68s", "1s": "0s 500ms 3.05s 7.05s 8s 9s 10s",
+		"10s": "0s 500ms 20.05s 50.05s 1m0s 1m10s 1m20s", "30s": "0s 500ms 30.05s 1m0.05s 1m30s 2m0s 2m30s", "1h": "0s 500ms 1h0m0.05s 2h0m0.05s 3h0m0s 4h0m0s 5h0m0s",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			requests := 0
+			p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+				if requests++; requests < 4 { // the first poll, its retry, and a probe
+					return reply{}
+				}
+				return timed(0)(unit, pdu)
+			}}
+			began := time.Now()
+			r := start(t, one(t, p, tcpURL+", timeout: 500ms", `every: `+every+`, signals: [{id: s, kind: number, at: "holding:7"}]`))
+			for len(p.seen()) < 7 {
+				time.Sleep(time.Second)
+			}
+			r.end()
+			var at []string
+			for _, q := range p.seen()[:7] {
+				at = append(at, q.at.Sub(began).String())
+			}
+			if got := strings.Join(at, " "); got != want || len(r.monitor.overruns) > 0 {
+				t.Errorf("%s: asked at %s, want %s; overruns %v", every, got, want, r.monitor.overruns)
+			}
+		})
+	}
+}
+
+// A block that was silent once, and no other of its device, is asked again in the second period, or in the next where the
+// period is as long as the longest back-off.
+func TestABlockThatWasSilentIsAskedAgainInWholePeriods(t *testing.T) {
+	for every, want := range map[string]string{"1s": "0s 2s 2.5s 4s 5s", "10s": "0s 20s 20.5s 40s 50s", "1h": "0s 2h0m0s 2h0m0.5s 3h0m0s 4h0m0s"} {
+		synctest.Test(t, func(t *testing.T) {
+			var at []string
+			began := time.Now()
+			p := &peer{framing: tcp, answer: func(unit byte, pdu []byte) reply {
+				if pdu[1] == 0 {
+					return timed(0)(unit, pdu)
+				}
+				at = append(at, time.Since(began).String())
+				if len(at) == 3 || len(at) == 4 { // and its retry
+					return reply{}
+				}
+				return timed(0)(unit, pdu)
+			}}
+			r := start(t, one(t, p, tcpURL+", timeout: 500ms", `every: `+every+`, signals: [{id: s, kind: number, at: "holding:7"}, {id: t, kind: number, at: "holding:256"}]`))
+			for len(p.seen()) < 12 {
+				time.Sleep(time.Second)
+			}
+			r.end()
+			if got := strings.Join(slices.Delete(at[:6], 1, 2), " "); got != want {
+				t.Errorf("%s: asked at %s, want %s", every, got, want)
+			}
+		})
+	}
 }
 
 // Rows MB04, MB24 and MB29: one request at a time over one connection, spread, without drift, stamped when the reply
@@ -212,7 +300,7 @@ func TestFastDevicesAreReadAtOnce(t *testing.T) {
 		r := start(t, all[0])
 		time.Sleep(2 * time.Second)
 		r.end()
-		for signal, want := range map[string][]time.Duration{"meter.s": {1000, 2000}, "smoke.s": {120, 1000, 2000}, "gas.s": {120, 400, 700, 1000, 1300, 1600, 1900}} {
+		for signal, want := range map[string][]time.Duration{"meter.s": {1005, 2000}, "smoke.s": {120, 1000, 2000}, "gas.s": {120, 400, 700, 1000, 1300, 1600, 1900}} {
 			var at []time.Duration
 			for _, reading := range r.all()[signal] {
 				at = append(at, reading.Time.Sub(began)/time.Millisecond)

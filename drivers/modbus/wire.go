@@ -45,9 +45,10 @@ const (
 )
 
 const (
-	patience    = 10 * time.Second // a request that has waited this long is served as a fast one: nobody starves
-	busyWindow  = 10 * time.Second // how often the use of the wire is told
-	mostWaiting = 1000             // requests: the devices of a full bus, and writes
+	patience    = 10 * time.Second     // a request that has waited this long is served as a fast one: nobody starves
+	busyWindow  = 10 * time.Second     // how often the use of the wire is told
+	mostWaiting = 1000                 // requests: the devices of a full bus, and writes
+	settle      = 5 * time.Millisecond // after an answer, in which who had it may ask for its next block before a unit is probed
 )
 
 // request is what a driver asks of a unit. One is served at a time.
@@ -88,6 +89,7 @@ type session struct {
 	busy     bool                        // one has the turn
 	since    time.Time                   // it has the turn, or that was last told
 	queue    []*request                  // that wait for it
+	settled  time.Time                   // since when, or from when on, units that did not answer may be asked
 	resting  *time.Timer                 // ends with the rest of a unit that is asked for, where all are
 	used     time.Duration               // of the wire in turns, since it was told
 	monitors map[*driver]drivers.Monitor // who uses the session
@@ -246,7 +248,11 @@ func (s *session) giveAgain() {
 func (s *session) next(now time.Time) (best int, wait time.Duration) {
 	best, wait = -1, time.Duration(math.MaxInt64)
 	for i, r := range s.queue {
-		if ready := s.link.rested(r.unit); ready.After(now) {
+		ready := s.link.rested(r.unit)
+		if r.turn(now) == probing && s.settled.After(ready) {
+			ready = s.settled
+		}
+		if ready.After(now) {
 			wait = min(wait, ready.Sub(now))
 			continue
 		}
@@ -333,17 +339,20 @@ func (s *session) serve(r *request) (a answer, dead bool) {
 			s.link.dead = panicked(p)
 		}
 		dead = s.link.dead != nil
-		s.pass(s.link.dead)
+		s.pass(s.link.dead, a.err == nil && r.class < probing)
 	}()
 	return s.link.serve(r), false
 }
 
 // pass ends a turn and gives the next one, unless the connection is dead.
-func (s *session) pass(dead error) {
+func (s *session) pass(dead error, answered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	s.busy = false
+	if answered {
+		s.settled = now.Add(settle)
+	}
 	s.used += now.Sub(s.since)
 	switch {
 	case !s.open:
