@@ -212,30 +212,6 @@ func TestHistoryLeavesRoomForQueues(t *testing.T) {
 	put(nil)
 }
 
-// What was delivered and has not yet left the file makes room for what comes after it.
-func TestLiveDataGoesOnOnADiskThatSomethingElseFilled(t *testing.T) {
-	dir := smallDisk(t, reserve+4<<20)
-	s := openAt(t, dir)
-	q := s.Queue("platform", QueueLimit{})
-	for i := range 5 {
-		err := q.Append(t.Context(), Batch{Lines: 1, Oldest: noon, Body: make([]byte, 1<<20-i*100_000)})
-		b, _, failed := q.Newest(t.Context())
-		if err = errors.Join(err, failed, q.Remove(t.Context(), b.ID)); err != nil {
-			t.Fatalf("batch %d: %v", i, err)
-		}
-		if i > 0 {
-			continue
-		}
-		left, err := free(dir)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(filepath.Dir(dir), "ballast"), make([]byte, left-reserve+1<<20), 0o600)
-		}
-		if room := s.Room(); err != nil || !errors.Is(room, ErrFull) {
-			t.Fatal(err, room)
-		}
-	}
-}
-
 func TestTelemetryLeavesRoomForAlarms(t *testing.T) {
 	s := openAt(t, smallDisk(t, reserve+4<<20))
 	q := s.Queue("platform", QueueLimit{})

@@ -177,21 +177,12 @@ func (f *file) disconnect() error {
 // done. op may run twice. The context limits only the wait for the turn: what has begun is carried through, so that
 // nobody is left in doubt.
 func (f *file) write(ctx context.Context, op func(*sql.Tx) error, done func()) error {
-	return f.alone(ctx, func() error { return f.writeAlone(op, done) })
-}
-
-// alone runs op while nobody else writes.
-func (f *file) alone(ctx context.Context, op func() error) error {
 	select {
 	case f.turn <- struct{}{}:
 		defer func() { <-f.turn }()
-		return op()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-func (f *file) writeAlone(op func(*sql.Tx) error, done func()) error {
 	err := f.transact(op)
 	if isDamage(err) {
 		if failed := f.replace(err); failed != nil {

@@ -46,7 +46,6 @@ type Queue struct {
 	limit  QueueLimit // guarded by mu
 	stats  QueueStats // guarded by mu; written only by the writer of series, as is newest
 	newest Batch      // guarded by mu; as it was appended, while nothing else has changed since: it need not be read. Else zero
-	gone   Batch      // guarded by mu; written like stats. It was removed and is still in the file, where it leaves with the next change. Else zero
 }
 
 // Queue returns the queue of that name. The same name is the same queue, and the limit given last is in force.
@@ -105,7 +104,7 @@ GROUP BY name`)
 func (q *Queue) set(st QueueStats, newest Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.stats, q.newest, q.gone = st, newest, Batch{}
+	q.stats, q.newest = st, newest
 }
 
 // Stats is how full the queue is, from memory.
@@ -119,15 +118,7 @@ func (q *Queue) Stats() QueueStats {
 func (q *Queue) change(ctx context.Context, newest *Batch, op func(tx *sql.Tx, st *QueueStats) error) error {
 	var after QueueStats
 	return q.store.series.write(ctx, func(tx *sql.Tx) error {
-		q.mu.Lock()
-		gone := q.gone.ID
-		after = q.stats
-		q.mu.Unlock()
-		if gone != 0 {
-			if _, err := tx.Exec(`DELETE FROM batches WHERE id = ?`, gone); err != nil {
-				return err
-			}
-		}
+		after = q.Stats()
 		return op(tx, &after)
 	}, func() {
 		if newest == nil {
@@ -186,9 +177,7 @@ func (q *Queue) mayMakeRoom(ctx context.Context, b Batch) bool {
 	err = q.store.series.read(ctx, func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `PRAGMA freelist_count`).Scan(&unused)
 	})
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return err == nil && q.stats.Bytes+int64(len(q.gone.Body))+unused*pageSize >= int64(len(b.Body))+evictMore
+	return err == nil && q.Stats().Bytes+unused*pageSize >= int64(len(b.Body))+evictMore
 }
 
 func (q *Queue) insert(tx *sql.Tx, st *QueueStats, id int64, b Batch) error {
@@ -307,49 +296,24 @@ func (q *Queue) batches(ctx context.Context, order string, n int) (batches []Bat
 	return batches, nil
 }
 
-// Remove takes delivered batches out. One that is no longer there, dropped for the limit meanwhile, is no error. The last of live
-// data leaves the file with the batch that comes after it: one commit a second, not two, is half of what wears out flash. A restart
-// in between sends it again.
+// Remove takes delivered batches out. One that is no longer there, dropped for the limit meanwhile, is no error.
 func (q *Queue) Remove(ctx context.Context, ids ...int64) error {
-	freed, err := q.emptied(ctx, ids) // pages
-	if freed == 0 && err == nil {
-		err = q.change(ctx, nil, func(tx *sql.Tx, st *QueueStats) error {
-			before := *st
-			for _, id := range ids {
-				if err := q.remove(tx, st, id); err != nil && !errors.Is(err, ErrNotFound) {
-					return err
-				}
+	var freed int64
+	err := q.change(ctx, nil, func(tx *sql.Tx, st *QueueStats) error {
+		before := *st
+		for _, id := range ids {
+			if err := q.remove(tx, st, id); err != nil && !errors.Is(err, ErrNotFound) {
+				return err
 			}
-			freed = (before.Bytes-st.Bytes)/pageSize + before.Batches - st.Batches
-			return q.oldest(tx, st)
-		})
-	}
+		}
+		freed = (before.Bytes-st.Bytes)/pageSize + before.Batches - st.Batches
+		return q.oldest(tx, st)
+	})
 	if err != nil {
 		return fmt.Errorf("store: remove %d batches from queue %s: %w", len(ids), q.name, err)
 	}
 	q.store.series.shrink(ctx, freed)
 	return nil
-}
-
-// emptied removes the one batch that is in the queue in memory, where it is known there, and answers how many pages it leaves; else 0.
-func (q *Queue) emptied(ctx context.Context, ids []int64) (freed int64, err error) {
-	err = q.store.series.alone(ctx, func() error {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if q.stats.Batches == 1 && q.newest.ID != 0 && len(ids) == 1 && ids[0] == q.newest.ID {
-			freed = q.stats.Bytes/pageSize + 1
-			q.stats, q.newest, q.gone = QueueStats{Dropped: q.stats.Dropped}, Batch{}, q.newest
-		}
-		return nil
-	})
-	return freed, err
-}
-
-// flush takes out of the file what was removed in memory. Where that fails, it is sent again.
-func (q *Queue) flush() {
-	if q.gone.ID != 0 {
-		_ = q.change(context.Background(), nil, func(*sql.Tx, *QueueStats) error { return nil })
-	}
 }
 
 func (q *Queue) remove(tx *sql.Tx, st *QueueStats, id int64) error {

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -76,52 +75,6 @@ func TestReadingDoesNotRemove(t *testing.T) {
 	}
 	put(t, q, "d")
 	wantQueue(t, q, "a b d")
-}
-
-// Live data is one batch that comes and goes: it leaves the file with the next one, or when the store is closed.
-func TestLiveDataIsOneCommitABatch(t *testing.T) {
-	s := openAt(t, t.TempDir())
-	q := s.Queue("platform", QueueLimit{})
-	inFile := func(want string) {
-		t.Helper()
-		var got sql.NullString
-		err := s.series.readers.QueryRow(`SELECT group_concat(body, ' ') FROM (SELECT CAST(body AS TEXT) AS body FROM batches ORDER BY id)`).Scan(&got)
-		if err != nil || got.String != want {
-			t.Errorf("%q in the file, want %q: %v", got.String, want, err)
-		}
-	}
-	live := func(body string) {
-		t.Helper()
-		put(t, q, body)
-		b, ok, err := q.Newest(t.Context())
-		if err == nil && ok {
-			err = q.Remove(t.Context(), b.ID)
-		}
-		if err != nil || !ok || string(b.Body) != body {
-			t.Fatal(b, ok, err)
-		}
-		wantQueue(t, q, "")
-	}
-	live("a")
-	inFile("a")
-	live("b")
-	inFile("b")
-	if _, ok, err := q.Newest(t.Context()); ok || err != nil {
-		t.Errorf("newest of what was removed: %v, %v", ok, err)
-	}
-	put(t, q, "c", "d")
-	inFile("c d")
-	wantQueue(t, q, "c d")
-	for _, b := range must[[]Batch](t)(q.Oldest(t.Context(), 2)) {
-		if err := q.Remove(t.Context(), b.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	inFile("")
-	live("e")
-	s = reopen(t, s)
-	inFile("")
-	wantQueue(t, s.Queue("platform", QueueLimit{}), "")
 }
 
 // Row SF11.

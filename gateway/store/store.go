@@ -114,9 +114,6 @@ func (s *Store) open() error {
 
 // Close closes both files. The store must not be used any more.
 func (s *Store) Close() error {
-	for _, q := range s.queues {
-		q.flush()
-	}
 	var errs []error
 	for _, f := range []*file{s.series, s.state} {
 		if f != nil {
