@@ -212,12 +212,11 @@ func (f *file) transact(op func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	defer tx.Rollback() // also where op panics: else nothing could be written any more. The error of op says more
 	if err := op(tx); err != nil {
-		tx.Rollback() // the error of op says more; SQLite may have rolled back already
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		tx.Rollback()
 		f.conn.ExecContext(context.Background(), `ROLLBACK`) // a COMMIT that fails may leave it open; fails where it does not
 		return err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -270,4 +271,22 @@ func TestAFileThatALimitEmptiedShrinks(t *testing.T) {
 	if err := s.series.readers.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil || pages > shrinkFrom+shrinkBy {
 		t.Errorf("%d pages after a limit dropped 40 MB, %v", pages, err)
 	}
+}
+
+// A panic within a write undoes it, and the next goes through.
+func TestAPanicWithinAWriteIsUndone(t *testing.T) {
+	s := openAt(t, t.TempDir())
+	q := s.Queue("platform", QueueLimit{})
+	put(t, q, "a")
+	func() {
+		defer func() { recover() }()
+		_ = s.series.write(t.Context(), func(tx *sql.Tx) error {
+			_, _ = tx.Exec(`DELETE FROM batches`)
+			panic("within")
+		}, nil)
+	}()
+	if err := q.Append(t.Context(), Batch{Lines: 10, Oldest: noon, Body: []byte("b")}); err != nil {
+		t.Fatal(err)
+	}
+	wantQueue(t, q, "a b")
 }
