@@ -335,13 +335,6 @@ func (r *cursor) byte() byte {
 	return v
 }
 
-// take are so many bytes; they are there.
-func (r *cursor) take(n int) []byte {
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
 // count is a number of things of which each takes so many bytes at least.
 func (r *cursor) count(bytes int) int {
 	n := r.uvarint()
