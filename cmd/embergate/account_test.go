@@ -105,10 +105,8 @@ func (a *account) settle(p *receiver, config string) {
 	last.isReady()
 	owed := a.events
 	a.arrived(p, last, func(have map[string]string) error {
-		for what, n := range surplus(have, owed) {
-			if n < 0 {
-				return fmt.Errorf("the platform lacks %d events %s", -n, what)
-			}
+		if err := lacking(have, owed); err != nil {
+			return err
 		}
 		return p.told(owed)
 	})
@@ -181,6 +179,16 @@ func (a *account) noGaps(have map[string]string) {
 			a.t.Errorf("%s, life %d: %d numbers arrived, the highest is %d", r.device, r.life, len(seen), highest[r])
 		}
 	}
+}
+
+// lacking names an event of a journal of which there is no point.
+func lacking(have map[string]string, events []alarm.Event) error {
+	for what, n := range surplus(have, events) {
+		if n < 0 {
+			return fmt.Errorf("the platform lacks %d events %s", -n, what)
+		}
+	}
+	return nil
 }
 
 // surplus compares the points of alarms with the events of a journal: by what happened to which alarm, how many more
