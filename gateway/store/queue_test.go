@@ -32,6 +32,18 @@ func bodies(t testing.TB, q *Queue) string {
 	return strings.Join(all, " ")
 }
 
+// deliver removes the newest batch, as after it was sent.
+func deliver(t testing.TB, q *Queue) {
+	t.Helper()
+	b, _, err := q.Newest(context.Background())
+	if err == nil {
+		err = q.Remove(context.Background(), b.ID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wantQueue(t testing.TB, q *Queue, want string) {
 	t.Helper()
 	if got := bodies(t, q); got != want {
@@ -223,13 +235,7 @@ func TestADrainedFileShrinks(t *testing.T) {
 	}
 	for range 15 { // live data that passes through
 		put(t, q, "live")
-		b, _, err := q.Newest(t.Context())
-		if err == nil {
-			err = q.Remove(t.Context(), b.ID)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		deliver(t, q)
 	}
 	s.series.turn <- struct{}{}
 	s.series.checkpoint()
@@ -251,21 +257,12 @@ func TestAFileThatALimitEmptiedShrinks(t *testing.T) {
 			}
 		}
 	}
-	delivered := func() {
-		b, _, err := q.Newest(t.Context())
-		if err == nil {
-			err = q.Remove(t.Context(), b.ID)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	appended(40, 1_000_000)
-	delivered() // here it is full, and is seen to be
+	deliver(t, q) // here it is full, and is seen to be
 	s.Queue("platform", QueueLimit{Bytes: 100_000})
 	for range 60 { // live data that passes through
 		appended(1, 50_000)
-		delivered()
+		deliver(t, q)
 	}
 	var pages int64
 	if err := s.series.readers.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil || pages > shrinkFrom+shrinkBy {
